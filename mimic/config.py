@@ -1,0 +1,404 @@
+"""The config tree: strict, frozen, two presets, YAML and ``--set a.b=c``, and its fingerprint.
+
+Only what decides bytes is in the fingerprint; ``run`` (how it is executed) is not (law 3).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mimic.errors import MimicError
+
+PresetName = Literal["default", "mimic"]
+MeasureName = Literal["patch", "area", "coverage"]
+
+
+class ConfigError(MimicError):
+    """A config value or key is wrong; the message names it and what would do."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VideoConfig(_Strict):
+    """How videos are read and cut into units."""
+
+    interval_s: float = Field(1 / 3, gt=0, description="seconds between two grid frames (slots)")
+    unit_s: float = Field(60.0, gt=0, description="seconds of footage in one work unit")
+    stream: int | None = Field(
+        None, ge=0, description="video stream; default: the one with most pixels"
+    )
+    cut_threshold: float = Field(
+        0.35,
+        gt=0,
+        le=1,
+        description="change of the grey histogram between two frames that is a cut",
+    )
+    probe_above_mb: float = Field(
+        16.0,
+        ge=0,
+        description="files larger than this are opened at planning to cut them into units",
+    )
+
+
+class PhotoConfig(_Strict):
+    """How pictures are grouped and cut into units."""
+
+    group_regex: str | None = Field(
+        None,
+        description="regular expression on the relative path; group 1 names the photo group "
+        "(null: a folder is a group)",
+    )
+    unit_images: int = Field(64, ge=2, description="images owned by one work unit of a large group")
+    interval_s: float | None = Field(
+        None, gt=0, description="seconds between two extracted frames, if known"
+    )
+
+    @field_validator("group_regex")
+    @classmethod
+    def _has_group(cls, pattern: str | None) -> str | None:
+        return _with_group(pattern)
+
+
+class SourceConfig(_Strict):
+    """What a source is and how it is cut into work units."""
+
+    kind: Literal["auto", "video", "photos", "frames", "pairs"] = Field(
+        "auto", description="force what --source is"
+    )
+    dataset: str | None = Field(None, description="name stored with every sample")
+    scene_regex: str | None = Field(
+        None,
+        description="regular expression on an item's name; group 1 names its scene, the unit of "
+        "train/val splits (null: an item is a scene)",
+    )
+    video: VideoConfig = VideoConfig()
+    photos: PhotoConfig = PhotoConfig()
+
+    @field_validator("scene_regex")
+    @classmethod
+    def _has_group(cls, pattern: str | None) -> str | None:
+        return _with_group(pattern)
+
+
+def _with_group(pattern: str | None) -> str | None:
+    if pattern is None:
+        return None
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
+    if groups < 1:
+        raise ValueError(f"{pattern!r} has no group: put the part that names it in (parentheses)")
+    return pattern
+
+
+class SamplingConfig(_Strict):
+    """Which pairs are measured.
+
+    ``search``: per anchor slot, strides are tried, larger when the overlap is too high, smaller when
+    it is too low, from the stride that last worked. ``retry``: the first stride, and the next one
+    only while the overlap is too high (MIMIC section 8.1).
+    """
+
+    sequence: Literal["search", "retry"] = "search"
+    strides: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6, 8, 12, 16, 24), min_length=1)
+    skip_after_pair: bool = Field(False, description="after a pair, continue at its second frame")
+    pairs_per_anchor: int = Field(1, ge=1)
+    group: Literal["smallest", "all"] = Field(
+        "all",
+        description="of a photo group: the pair with the smallest overlap in range, or all in range",
+    )
+    group_window: int = Field(
+        32, ge=1, description="a photo is paired with at most this many next ones"
+    )
+
+
+class ImageConfig(_Strict):
+    """What is stored."""
+
+    resize: Literal["short_side", "squash"] = "short_side"
+    size: int = Field(
+        256, ge=16, description="short side of the stored frame; both sides under squash"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    crop_bottom: float = Field(
+        0.0, ge=0, lt=1, description="share of the height cut off below (captions)"
+    )
+
+
+class MatchConfig(_Strict):
+    """From pictures to putative matches."""
+
+    features: str = Field("sift", description="a row of the features table")
+    short_side: int | None = Field(
+        None,
+        ge=16,
+        description="match at this short side (never larger than the original); null: as stored",
+    )
+    max_keypoints: int = Field(0, ge=0, description="strongest keypoints kept; 0: all")
+    contrast_threshold: float = Field(0.04, gt=0)
+    root: bool = Field(False, description="RootSIFT: square root of the L1-normalised descriptor")
+    ratio: float = Field(0.8, gt=0, lt=1)
+    mutual: bool = True
+
+
+class VerifyConfig(_Strict):
+    """From matches to two-view geometry."""
+
+    homography: Literal["ransac", "magsac"] = "magsac"
+    homography_px: float = Field(3.0, gt=0, description="threshold in pixels at 224 px short side")
+    epipolar_px: float | None = Field(
+        1.0, gt=0, description="threshold in matching pixels; null: not estimated"
+    )
+    iterations: int = Field(10_000, ge=1)
+    confidence: float = Field(0.9999, gt=0, lt=1)
+
+
+class OverlapConfig(_Strict):
+    """What overlap is, and the range that is kept (strictly inside)."""
+
+    patch_size: int = Field(16, ge=2)
+    measure: MeasureName = "coverage"
+    low: float = Field(0.5, ge=0, le=1)
+    high: float = Field(0.75, ge=0, le=1)
+    outside_votes: bool = Field(
+        False, description="'outside' competes in a patch's vote, as in MIMIC's code"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high}): swap them")
+        return self
+
+
+class FilterConfig(_Strict):
+    """Thresholds of the questions asked of an edge; null switches one off."""
+
+    duplicate_difference: float | None = Field(
+        2.0,
+        ge=0,
+        description="mean grey difference of thumbnails below which frames are near-duplicates",
+    )
+    static_share: float | None = Field(0.9, ge=0, le=1, description="above: a static camera")
+    cut: bool = True
+    min_luminance: float | None = Field(10.0, ge=0, le=255)
+    min_keypoints: int | None = Field(30, ge=0)
+    min_matches: int = Field(11, ge=4)
+    sane_homography: bool = True
+    min_inliers: int | None = Field(15, ge=4)
+    min_inlier_ratio: float | None = Field(0.2, ge=0, le=1)
+    max_scale_ratio: float | None = Field(1.4, ge=1)
+
+
+class PackConfig(_Strict):
+    """How the graph becomes shards."""
+
+    samples_per_shard: int = Field(2048, ge=1)
+    val_share: float = Field(0.0, ge=0, lt=1, description="share of the scenes in the val split")
+    keep_edges: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="store all frames with an edge above this overlap, to select again later",
+    )
+
+
+class RunConfig(_Strict):
+    """How it is executed; never in the fingerprint, never visible in the bytes."""
+
+    executor: Literal["ray", "serial"] = "ray"
+    address: str | None = Field(
+        None, description="Ray cluster; default RAY_ADDRESS, else a local Ray"
+    )
+    cpus: int | None = Field(None, ge=1, description="CPUs of a local Ray; default: all")
+    timeout_s: float = Field(900.0, gt=0, description="wall time of one unit before it is killed")
+    memory_mb: int = Field(
+        2048, ge=128, description="memory of one worker before its unit is killed"
+    )
+    attempts: int = Field(2, ge=1, description="tries before a unit is quarantined")
+    lease: int = Field(4, ge=1, description="units handed to a worker at once")
+    keep_parts: bool = False
+
+
+class Config(_Strict):
+    """The whole tree. Build it with :func:`load_config`."""
+
+    preset: PresetName = "default"
+    seed: int = Field(0, ge=0)
+    source: SourceConfig = SourceConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    image: ImageConfig = ImageConfig()
+    match: MatchConfig = MatchConfig()
+    verify: VerifyConfig = VerifyConfig()
+    overlap: OverlapConfig = OverlapConfig()
+    filters: FilterConfig = FilterConfig()
+    pack: PackConfig = PackConfig()
+    run: RunConfig = RunConfig()
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that decide bytes, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"run"})
+
+    def mining(self) -> dict[str, Any]:
+        """The values that decide a unit's part (all but ``run`` and ``pack`` shaping)."""
+        values = self.decisive()
+        values["pack"] = {"keep_edges": self.pack.keep_edges}
+        return values
+
+    def fingerprint(self) -> str:
+        """12 hex digits over what decides bytes."""
+        return _digest(self.decisive())
+
+    def mining_fingerprint(self) -> str:
+        """12 hex digits over what decides parts: equal means that parts can be shared."""
+        return _digest(self.mining())
+
+
+def _digest(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+PRESETS: dict[PresetName, dict[str, Any]] = {
+    "default": {},
+    # MIMIC's published constants (its datasets/constants.py and utils.py).
+    "mimic": {
+        "source": {"video": {"interval_s": 1.0}},
+        "sampling": {
+            "sequence": "retry",
+            "strides": [1, 2],
+            "skip_after_pair": True,
+            "group": "smallest",
+        },
+        "image": {"resize": "squash", "size": 224},
+        "match": {"short_side": None, "ratio": 0.7, "mutual": False, "root": False},
+        "verify": {
+            "homography": "ransac",
+            "homography_px": 5.0,
+            "epipolar_px": None,
+            "iterations": 2000,
+            "confidence": 0.995,
+        },
+        "overlap": {"measure": "patch", "low": 0.5, "high": 0.75, "outside_votes": True},
+        "filters": {
+            "duplicate_difference": None,
+            "static_share": None,
+            "cut": False,
+            "min_luminance": None,
+            "min_keypoints": None,
+            "min_matches": 11,
+            "sane_homography": False,
+            "min_inliers": None,
+            "min_inlier_ratio": None,
+            "max_scale_ratio": None,
+        },
+    },
+}
+
+
+def load_config(
+    preset: PresetName = "default",
+    file: Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    assignments: tuple[str, ...] = (),
+) -> Config:
+    """Preset, then the YAML file, then nested ``overrides``, then ``a.b=c`` assignments.
+
+    Raises :class:`ConfigError` with one sentence that names the key (and the nearest known one) or
+    the value that does not fit.
+    """
+    from_file = _read_yaml(file) if file else {}
+    name = (overrides or {}).get("preset", from_file.get("preset", preset))
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+    values: dict[str, Any] = {"preset": name}
+    for layer in (PRESETS[name], from_file, overrides or {}):
+        values = _merged(values, layer)
+    for assignment in assignments:
+        values = _merged(values, _parse_assignment(assignment))
+    return config_from(values)
+
+
+def config_from(values: dict[str, Any]) -> Config:
+    """A config from nested plain values (a manifest's, say), with errors in one sentence."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from error
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"config {file}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {file}: not valid YAML ({error})".replace("\n", " ")) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"config {file}: must be a mapping of keys to values")
+    return values
+
+
+def _parse_assignment(assignment: str) -> dict[str, Any]:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {assignment}: write it as key.subkey=value")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
+    for name in reversed(key.strip().split(".")):
+        value = {name: value}
+    return value  # type: ignore[no-any-return]  # key is not empty, so this is a dict
+
+
+def _merged(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in layer.items():
+        old = result.get(key)
+        result[key] = (
+            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return result
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    where = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
+        hint = (
+            f"did you mean {'.'.join([*path[:-1], near[0]])}?"
+            if near
+            else f"known: {', '.join(known)}"
+        )
+        return f"config key {where} is unknown: {hint}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return (
+        f"config {where}: {reason} (got {first['input']!r})"
+        if first["type"] != "value_error"
+        else (f"config {where}: {reason}")
+    )
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    model: Any = Config
+    for name in path:
+        field = getattr(model, "model_fields", {}).get(name)
+        model = field.annotation if field else None
+    return list(getattr(model, "model_fields", {}))

@@ -1,0 +1,1 @@
+"""How a plan is carried out: plan, mine, pack, the ledger, and the two ways to run units."""

@@ -1,0 +1,35 @@
+"""The on-disk contract: tables, manifest, markers and their version. Imports pyarrow only."""
+
+from schemas.manifest import MANIFEST_NAME, FileEntry, Manifest, ShardEntry
+from schemas.marker import Failure, PartFile, State, UnitReport
+from schemas.tables import (
+    CURVES,
+    EDGES,
+    FRAMES,
+    OVERLAP_COLUMNS,
+    OVERLAP_MEASURES,
+    PLAN,
+    SAMPLES,
+)
+from schemas.version import SCHEMA_VERSION, SchemaError, check_schema
+
+__all__ = [
+    "CURVES",
+    "EDGES",
+    "FRAMES",
+    "MANIFEST_NAME",
+    "OVERLAP_COLUMNS",
+    "OVERLAP_MEASURES",
+    "PLAN",
+    "SAMPLES",
+    "SCHEMA_VERSION",
+    "Failure",
+    "FileEntry",
+    "Manifest",
+    "PartFile",
+    "SchemaError",
+    "ShardEntry",
+    "State",
+    "UnitReport",
+    "check_schema",
+]

@@ -1,0 +1,1 @@
+"""Pretraining on shards. Sees schemas and mimic.shards only."""

@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test check format slow clean
+.PHONY: setup demo test check docs format slow clean
 
 setup: .venv/.ready  ## the environment, in .venv
 
@@ -23,6 +23,9 @@ test: check  ## the checks and the tests
 
 slow: setup  ## the long tests
 	$(BIN)/pytest -m slow --timeout 1800
+
+docs: setup  ## docs/config.md, from the config's own descriptions
+	$(BIN)/python -m pipelines.cli.config_doc
 
 format: setup
 	$(BIN)/ruff check --fix .

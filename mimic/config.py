@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mimic.errors import MimicError
 
 PresetName = Literal["default", "mimic"]
-MeasureName = Literal["patch", "area", "coverage"]
+MeasureName = Literal["patch", "area", "coverage", "support"]
 
 
 class ConfigError(MimicError):
@@ -41,7 +41,8 @@ class VideoConfig(_Strict):
         0.35,
         gt=0,
         le=1,
-        description="change of the grey histogram between two frames that is a cut",
+        description="loss of correlation between successive thumbnails that is a cut, where it "
+        "also stands out from the frames before",
     )
     probe_above_mb: float = Field(
         16.0,
@@ -105,18 +106,20 @@ def _with_group(pattern: str | None) -> str | None:
 class SamplingConfig(_Strict):
     """Which pairs are measured.
 
-    ``search``: per anchor slot, strides are tried, larger when the overlap is too high, smaller when
-    it is too low, from the stride that last worked. ``retry``: the first stride, and the next one
-    only while the overlap is too high (MIMIC section 8.1).
+    ``search``: strides are tried from where the last anchor ended, larger when the overlap is too
+    high, smaller when it is too low. ``retry``: the first stride, and the next one only while the
+    overlap is too high (MIMIC section 8.1).
     """
 
     sequence: Literal["search", "retry"] = "search"
     strides: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6, 8, 12, 16, 24), min_length=1)
+    near_slots: int = Field(
+        6, ge=0, description="search: strides up to this are all tried before an anchor is given up"
+    )
     skip_after_pair: bool = Field(False, description="after a pair, continue at its second frame")
-    pairs_per_anchor: int = Field(1, ge=1)
     group: Literal["smallest", "all"] = Field(
         "all",
-        description="of a photo group: the pair with the smallest overlap in range, or all in range",
+        description="of a photo group: the smallest overlap in range, or all in range",
     )
     group_window: int = Field(
         32, ge=1, description="a photo is paired with at most this many next ones"
@@ -141,13 +144,13 @@ class MatchConfig(_Strict):
 
     features: str = Field("sift", description="a row of the features table")
     short_side: int | None = Field(
-        None,
+        360,
         ge=16,
         description="match at this short side (never larger than the original); null: as stored",
     )
-    max_keypoints: int = Field(0, ge=0, description="strongest keypoints kept; 0: all")
-    contrast_threshold: float = Field(0.04, gt=0)
-    root: bool = Field(False, description="RootSIFT: square root of the L1-normalised descriptor")
+    max_keypoints: int = Field(4096, ge=0, description="strongest keypoints kept; 0: all")
+    contrast_threshold: float = Field(0.02, gt=0)
+    root: bool = Field(True, description="RootSIFT: square root of the L1-normalised descriptor")
     ratio: float = Field(0.8, gt=0, lt=1)
     mutual: bool = True
 
@@ -156,7 +159,7 @@ class VerifyConfig(_Strict):
     """From matches to two-view geometry."""
 
     homography: Literal["ransac", "magsac"] = "magsac"
-    homography_px: float = Field(3.0, gt=0, description="threshold in pixels at 224 px short side")
+    homography_px: float = Field(7.5, gt=0, description="threshold in pixels at 224 px short side")
     epipolar_px: float | None = Field(
         1.0, gt=0, description="threshold in matching pixels; null: not estimated"
     )
@@ -168,9 +171,11 @@ class OverlapConfig(_Strict):
     """What overlap is, and the range that is kept (strictly inside)."""
 
     patch_size: int = Field(16, ge=2)
-    measure: MeasureName = "coverage"
-    low: float = Field(0.5, ge=0, le=1)
-    high: float = Field(0.75, ge=0, le=1)
+    measure: MeasureName = Field(
+        "support", description="the overlap that decides (docs/overlap.md says what each is worth)"
+    )
+    low: float = Field(0.45, ge=0, le=1)
+    high: float = Field(0.85, ge=0, le=1)
     outside_votes: bool = Field(
         False, description="'outside' competes in a patch's vote, as in MIMIC's code"
     )
@@ -192,13 +197,32 @@ class FilterConfig(_Strict):
     )
     static_share: float | None = Field(0.9, ge=0, le=1, description="above: a static camera")
     cut: bool = True
-    min_luminance: float | None = Field(10.0, ge=0, le=255)
+    min_luminance: float | None = Field(
+        25.0,
+        ge=0,
+        le=255,
+        description="the brightest twentieth of a frame must reach this; below, it is dark",
+    )
     min_keypoints: int | None = Field(30, ge=0)
-    min_matches: int = Field(11, ge=4)
+    min_matches: int = Field(30, ge=4)
     sane_homography: bool = True
-    min_inliers: int | None = Field(15, ge=4)
-    min_inlier_ratio: float | None = Field(0.2, ge=0, le=1)
-    max_scale_ratio: float | None = Field(1.4, ge=1)
+    min_inliers: int | None = Field(30, ge=4)
+    min_inlier_ratio: float | None = Field(0.5, ge=0, le=1)
+    max_scale_ratio: float | None = Field(
+        1.38,
+        ge=1,
+        description="zoom between the views from which a pair is rejected (one of 1.4 may be "
+        "measured as 1.39)",
+    )
+    min_motion_px: float | None = Field(
+        3.0,
+        ge=0,
+        description="median displacement of the inliers, in pixels at 224 px short side, below "
+        "which the camera did not move",
+    )
+    max_area: float | None = Field(
+        0.85, ge=0, le=1, description="area overlap above which the views are too alike"
+    )
 
 
 class PackConfig(_Strict):
@@ -246,6 +270,15 @@ class Config(_Strict):
     pack: PackConfig = PackConfig()
     run: RunConfig = RunConfig()
 
+    @model_validator(mode="after")
+    def _measurable(self) -> Self:
+        if self.overlap.measure in ("coverage", "support") and self.verify.epipolar_px is None:
+            raise ValueError(
+                f"overlap.measure {self.overlap.measure} needs epipolar geometry: set "
+                "verify.epipolar_px, or measure patch or area"
+            )
+        return self
+
     def decisive(self) -> dict[str, Any]:
         """The values that decide bytes, as plain JSON values."""
         return self.model_dump(mode="json", exclude={"run"})
@@ -282,7 +315,14 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
             "group": "smallest",
         },
         "image": {"resize": "squash", "size": 224},
-        "match": {"short_side": None, "ratio": 0.7, "mutual": False, "root": False},
+        "match": {
+            "short_side": None,
+            "max_keypoints": 0,
+            "contrast_threshold": 0.04,
+            "ratio": 0.7,
+            "mutual": False,
+            "root": False,
+        },
         "verify": {
             "homography": "ransac",
             "homography_px": 5.0,
@@ -302,6 +342,8 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
             "min_inliers": None,
             "min_inlier_ratio": None,
             "max_scale_ratio": None,
+            "min_motion_px": None,
+            "max_area": None,
         },
     },
 }
@@ -312,8 +354,11 @@ def load_config(
     file: Path | None = None,
     overrides: dict[str, Any] | None = None,
     assignments: tuple[str, ...] = (),
+    base: dict[str, Any] | None = None,
 ) -> Config:
     """Preset, then the YAML file, then nested ``overrides``, then ``a.b=c`` assignments.
+
+    ``base``, a whole config (a manifest's, say), takes the place of the preset.
 
     Raises :class:`ConfigError` with one sentence that names the key (and the nearest known one) or
     the value that does not fit.
@@ -322,11 +367,14 @@ def load_config(
     name = (overrides or {}).get("preset", from_file.get("preset", preset))
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
-    values: dict[str, Any] = {"preset": name}
-    for layer in (PRESETS[name], from_file, overrides or {}):
+    values: dict[str, Any] = base or {"preset": name, **PRESETS[name]}
+    for layer in (from_file, overrides or {}):
         values = _merged(values, layer)
     for assignment in assignments:
-        values = _merged(values, _parse_assignment(assignment))
+        parsed = _parse_assignment(assignment)
+        if "preset" in parsed:
+            raise ConfigError(f"--set {assignment}: a preset is chosen with --preset")
+        values = _merged(values, parsed)
     return config_from(values)
 
 

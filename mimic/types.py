@@ -80,13 +80,27 @@ class WorkUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame as a source hands it over, upright, at its original size.
+class FrameInfo:
+    """All that is known of a frame but its pixels. ``size`` is the original (width, height).
 
     ``slot`` is its place in the item's order, ``label`` the time stamp (``"12.345000"``), path or
     pose index that names it to people; ``shot`` counts the cuts seen before it within this unit,
     so two frames with equal ``shot`` have no cut between them.
     """
+
+    frame_id: str
+    slot: int
+    label: str
+    pts_s: float | None
+    shot: int
+    size: tuple[int, int]
+    intrinsics: Matrix | None = None
+    cam_to_world: Matrix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as a source hands it over, upright, at its original size (fields: FrameInfo)."""
 
     frame_id: str
     slot: int
@@ -103,6 +117,20 @@ class Frame:
         """(width, height) in original pixels."""
         height, width = self.rgb.shape[:2]
         return width, height
+
+    @property
+    def info(self) -> FrameInfo:
+        """The frame without its pixels."""
+        return FrameInfo(
+            frame_id=self.frame_id,
+            slot=self.slot,
+            label=self.label,
+            pts_s=self.pts_s,
+            shot=self.shot,
+            size=self.size,
+            intrinsics=self.intrinsics,
+            cam_to_world=self.cam_to_world,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +151,11 @@ class FrameMeasures:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Keypoints of one image: ``xy`` (N, 2) float32 in continuous pixels of the *stored* image,
-    ``scale`` (N,) their diameter in the same pixels, ``angle_deg`` (N,), and ``descriptors``
-    (N, D) float32 holding integers, so that their dot products are exact in any order of summation.
+    """Keypoints of one image and their descriptors.
+
+    ``xy`` (N, 2) float32 in continuous pixels of the *stored* image, ``scale`` (N,) their diameter
+    in the same pixels, ``angle_deg`` (N,), and ``descriptors`` (N, D) float32 holding integers, so
+    that their dot products are exact in any order of summation.
     """
 
     xy: NDArray[np.float32]
@@ -141,16 +171,19 @@ class Features:
 class View:
     """A frame made ready to be paired: its stored picture, its features, its measures.
 
-    ``thumb``: (h, w) uint8 grey, a few dozen pixels, for near-duplicate and static tests.
-    ``features`` is None where a gate spared the detection.
+    The original pixels are let go: a window of views must stay small at 4K. ``match_gray`` is the
+    (h, w) uint8 grey image that features are detected on; ``thumb`` a (h, w) uint8 grey of a few
+    dozen pixels, for near-duplicate and static tests. ``features`` is None until they are detected
+    (a gate may spare the detection).
     """
 
-    frame: Frame
+    info: FrameInfo
     stored: UInt8Image
     original_to_stored: Matrix
+    match_gray: UInt8Image
     thumb: UInt8Image
     measures: FrameMeasures
-    features: Features | None
+    features: Features | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -161,8 +194,11 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Putative correspondences: ``index`` (M, 2) int32 rows into the two feature sets, and their
-    positions ``xy_1``, ``xy_2`` (M, 2) float64 in stored pixels."""
+    """Putative correspondences.
+
+    ``index`` (M, 2) int32 rows into the two feature sets, and their positions ``xy_1``, ``xy_2``
+    (M, 2) float64 in stored pixels.
+    """
 
     index: NDArray[np.int32]
     xy_1: NDArray[np.float64]
@@ -205,6 +241,7 @@ class Overlap:
     patch: Directed | None = None
     area: Directed | None = None
     coverage: Directed | None = None
+    support: Directed | None = None
     covis: Directed | None = None
 
 
@@ -212,8 +249,8 @@ class Overlap:
 class EdgeMeasures:
     """All that is known of a measured pair; None where it was not reached.
 
-    ``rotation_deg``: in-plane rotation of H at the image centre, (-180, 180]. ``scale_ratio``: >= 1,
-    the zoom between the views. ``parallax_px``: how far epipolar inliers lie from where H puts
+    ``rotation_deg``: in-plane rotation of H at the image centre, (-180, 180]. ``scale_ratio``: the
+    zoom between the views, >= 1. ``parallax_px``: how far epipolar inliers lie from where H puts
     them (median, stored pixels). ``motion_px``: median displacement of the inliers.
     ``static_share``: share of thumb pixels that did not change. ``dynamic_share``: share of matches
     that fit neither H nor F.

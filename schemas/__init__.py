@@ -10,6 +10,7 @@ from schemas.tables import (
     OVERLAP_MEASURES,
     PLAN,
     SAMPLES,
+    UNITS,
 )
 from schemas.version import SCHEMA_VERSION, SchemaError, check_schema
 
@@ -23,6 +24,7 @@ __all__ = [
     "PLAN",
     "SAMPLES",
     "SCHEMA_VERSION",
+    "UNITS",
     "Failure",
     "FileEntry",
     "Manifest",

@@ -14,13 +14,18 @@ State = Literal["done", "filtered", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class PartFile:
-    """The committed part of a unit: a tar, and where its two tables lie inside (offset, size)."""
+    """The committed part of a unit: a tar, and where its two tables lie inside (offset, size).
+
+    ``tables_sha256`` is the hash of the bytes from the start of the first table to the end of the
+    second, so that they can be checked without reading the pictures.
+    """
 
     name: str
     size: int
     sha256: str
     frames_table: tuple[int, int]
     edges_table: tuple[int, int]
+    tables_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

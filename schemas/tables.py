@@ -13,7 +13,7 @@ from schemas.version import SCHEMA_VERSION
 
 _META = {b"mimic.schema": str(SCHEMA_VERSION).encode()}
 
-OVERLAP_MEASURES = ("patch", "area", "coverage", "covis")
+OVERLAP_MEASURES = ("patch", "area", "coverage", "support", "covis")
 """Overlap measures of an edge; each as ``_12``, ``_21`` and their minimum (no suffix)."""
 
 OVERLAP_COLUMNS = tuple(
@@ -35,6 +35,7 @@ PLAN = pa.schema(
         ("members", pa.list_(pa.string())),
         ("seed", pa.int64()),
         ("footage_s", pa.float64()),
+        ("item_footage_s", pa.float64()),
         ("estimated_s", pa.float64()),
         ("estimated_pairs", pa.float64()),
         ("resources", pa.string()),
@@ -68,11 +69,27 @@ FRAMES = pa.schema(
         ("phash", pa.string()),
         ("jpeg_offset", pa.int64()),
         ("jpeg_size", pa.int64()),
+        ("jpeg_crc32", pa.int64()),
     ],
     metadata=_META,
 )
 """One row a frame of a unit. ``jpeg_offset``/``jpeg_size`` locate the stored picture in the part's
-tar; null when the frame was measured but not stored."""
+tar, ``jpeg_crc32`` tells whether it is whole; null when the frame was measured but not stored. In
+``graph/`` (where parts are gone) they still tell which frames were stored."""
+
+UNITS = pa.schema(
+    [
+        ("unit_id", pa.string()),
+        ("kind", pa.string()),
+        ("dataset", pa.string()),
+        ("item", pa.string()),
+        ("scene", pa.string()),
+        ("edges", pa.int64()),
+    ],
+    metadata=_META,
+)
+"""One row a unit in ``graph/``: what it was mined from (null where it left no part) and how many
+edges it measured."""
 
 EDGES = pa.schema(
     [
@@ -97,6 +114,7 @@ EDGES = pa.schema(
         ("parallax_px", pa.float64()),
         ("viewpoint_angle_deg", pa.float64()),
         ("motion_px", pa.float64()),
+        ("thumb_difference", pa.float64()),
         ("static_share", pa.float64()),
         ("dynamic_share", pa.float64()),
     ],

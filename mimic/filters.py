@@ -1,0 +1,201 @@
+"""The ordered questions asked of a pair: the first one it fails names the reason and the value.
+
+Each question is a tiny pure function of the evidence: it returns the value that decided against the
+pair, or None. A threshold that is null switches its question off. Nothing here needs pictures or
+OpenCV, so a graph read from disk can be judged again with other thresholds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mimic.config import Config, ConfigError
+from mimic.geometry.homography import MIN_SANITY, sanity
+from mimic.matching.thumbs import thumb_measures
+from mimic.types import KEPT, Directed, EdgeMeasures, Verdict, View
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the questions look at: stored (width, height), 95th percentile of luminance."""
+
+    measures: EdgeMeasures
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    shots: tuple[int, int]
+    luminance: tuple[float, float]
+
+
+Question = Callable[[Evidence, Config], float | None]
+Questions = tuple[tuple[str, Question], ...]
+
+
+def gate(view_1: View, view_2: View, config: Config) -> Verdict | None:
+    """The first cheap question that fails; None where features are worth detecting."""
+    return first_failed(GATES, evidence_of(view_1, view_2, thumb_measures(view_1, view_2)), config)
+
+
+def judge(view_1: View, view_2: View, measures: EdgeMeasures, config: Config) -> Verdict:
+    """Kept (with the overlap as value), or the first question that failed and why."""
+    return judge_evidence(evidence_of(view_1, view_2, measures), config)
+
+
+def judge_evidence(evidence: Evidence, config: Config) -> Verdict:
+    """:func:`judge` without views: what a graph on disk is selected by."""
+    failed = first_failed(QUESTIONS, evidence, config)
+    return failed or Verdict(KEPT, deciding_overlap(evidence, config).smaller)
+
+
+def first_failed(questions: Questions, evidence: Evidence, config: Config) -> Verdict | None:
+    """Ask in order; the verdict of the first that fails."""
+    for reason, question in questions:
+        value = question(evidence, config)
+        if value is not None:
+            return Verdict(reason, float(value))
+    return None
+
+
+def evidence_of(view_1: View, view_2: View, measures: EdgeMeasures) -> Evidence:
+    """What the questions need of two views and their measures."""
+    return Evidence(
+        measures=measures,
+        sizes=(view_1.size, view_2.size),
+        shots=(view_1.info.shot, view_2.info.shot),
+        luminance=(view_1.measures.luminance_p95, view_2.measures.luminance_p95),
+    )
+
+
+def deciding_overlap(evidence: Evidence, config: Config) -> Directed:
+    """The overlap that ``overlap.measure`` names.
+
+    Raises:
+        ConfigError: it is coverage or support, but epipolar geometry is switched off.
+    """
+    name = config.overlap.measure
+    value: Directed | None = getattr(evidence.measures.overlap, name)
+    if value is None:
+        raise ConfigError(
+            f"config overlap.measure: {name} was not measured; with verify.epipolar_px null use "
+            "patch or area"
+        )
+    return value
+
+
+def _below(value: float | None, threshold: float | None) -> float | None:
+    return value if value is not None and threshold is not None and value < threshold else None
+
+
+def _near_duplicate(evidence: Evidence, config: Config) -> float | None:
+    return _below(evidence.measures.thumb_difference, config.filters.duplicate_difference)
+
+
+def _static(evidence: Evidence, config: Config) -> float | None:
+    share, limit = evidence.measures.static_share, config.filters.static_share
+    return share if share is not None and limit is not None and share > limit else None
+
+
+def _cut(evidence: Evidence, config: Config) -> float | None:
+    shot_1, shot_2 = evidence.shots
+    return abs(shot_2 - shot_1) if config.filters.cut and shot_1 != shot_2 else None
+
+
+def _dark(evidence: Evidence, config: Config) -> float | None:
+    return _below(min(evidence.luminance), config.filters.min_luminance)
+
+
+def _few_keypoints(evidence: Evidence, config: Config) -> float | None:
+    keypoints = evidence.measures.keypoints
+    return _below(min(keypoints) if keypoints else 0, config.filters.min_keypoints)
+
+
+def _few_matches(evidence: Evidence, config: Config) -> float | None:
+    return _below(evidence.measures.matches or 0, config.filters.min_matches)
+
+
+def _no_homography(evidence: Evidence, _config: Config) -> float | None:
+    return 0.0 if evidence.measures.homography is None else None
+
+
+def _insane_homography(evidence: Evidence, config: Config) -> float | None:
+    homography = evidence.measures.homography
+    if not config.filters.sane_homography or homography is None:
+        return None
+    return _below(sanity(homography, *evidence.sizes), MIN_SANITY)
+
+
+def _no_epipolar(evidence: Evidence, config: Config) -> float | None:
+    none_found = evidence.measures.epipolar_inliers == 0
+    return 0.0 if config.verify.epipolar_px is not None and none_found else None
+
+
+def _few_inliers(evidence: Evidence, config: Config) -> float | None:
+    return _below(_verified(evidence), config.filters.min_inliers)
+
+
+def _low_inlier_ratio(evidence: Evidence, config: Config) -> float | None:
+    ratio = _verified(evidence) / max(evidence.measures.matches or 0, 1)
+    return _below(ratio, config.filters.min_inlier_ratio)
+
+
+def _verified(evidence: Evidence) -> int:
+    """Matches that the model of a rigid scene explains: F where it was asked for, else H.
+
+    Parallax alone must not reject a pair.
+    """
+    measures = evidence.measures
+    if measures.epipolar_inliers is not None:
+        return measures.epipolar_inliers
+    return measures.inliers or 0
+
+
+def _unmoved(evidence: Evidence, config: Config) -> float | None:
+    """A camera that stands still before moving things or changing light; in pixels at 224."""
+    motion_px = evidence.measures.motion_px
+    if motion_px is None:
+        return None
+    return _below(motion_px * 224 / min(evidence.sizes[1]), config.filters.min_motion_px)
+
+
+def _zoom(evidence: Evidence, config: Config) -> float | None:
+    ratio, limit = evidence.measures.scale_ratio, config.filters.max_scale_ratio
+    return ratio if ratio is not None and limit is not None and ratio >= limit else None
+
+
+def _overlap_low(evidence: Evidence, config: Config) -> float | None:
+    value = deciding_overlap(evidence, config).smaller
+    return value if value <= config.overlap.low else None
+
+
+def _overlap_high(evidence: Evidence, config: Config) -> float | None:
+    value = deciding_overlap(evidence, config).smaller
+    area, limit = evidence.measures.overlap.area, config.filters.max_area
+    if area is not None and limit is not None and area.smaller > limit:
+        return area.smaller
+    return value if value >= config.overlap.high else None
+
+
+GATES: Questions = (
+    ("near_duplicate", _near_duplicate),
+    ("static", _static),
+    ("cut", _cut),
+    ("dark", _dark),
+)
+"""Answered from thumbnails and shot numbers, before features are detected."""
+
+BEFORE_MATCHING: Questions = (*GATES, ("few_keypoints", _few_keypoints))
+
+BEFORE_GEOMETRY: Questions = (*BEFORE_MATCHING, ("few_matches", _few_matches))
+
+QUESTIONS: Questions = (
+    *BEFORE_GEOMETRY,
+    ("no_epipolar", _no_epipolar),
+    ("no_homography", _no_homography),
+    ("insane_homography", _insane_homography),
+    ("few_inliers", _few_inliers),
+    ("low_inlier_ratio", _low_inlier_ratio),
+    ("unmoved", _unmoved),
+    ("zoom", _zoom),
+    ("overlap_low", _overlap_low),
+    ("overlap_high", _overlap_high),
+)
+"""All questions, in the order in which they are asked."""

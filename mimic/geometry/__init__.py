@@ -1,0 +1,1 @@
+"""Two-view geometry on arrays: pure NumPy, continuous pixels, no I/O."""

@@ -1,0 +1,141 @@
+"""Homographies: 3x3 matrices that map pixels (x, y, 1) of view 1 to view 2, up to scale.
+
+A point whose third coordinate w is not positive lies on or behind the horizon and has no image.
+The sign of a matrix is fixed by :func:`oriented`: w is positive at the centre of view 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimic.types import Matrix
+
+Size = tuple[int, int]
+Points = NDArray[np.float64]
+
+MIN_SANITY = 0.1
+"""A sane homography nowhere stretches or squeezes by more than 10 in any direction."""
+
+
+def oriented(homography: Matrix, size: Size) -> Matrix | None:
+    """The matrix scaled so that w is 1 at the centre of a view of this size; None if it cannot be.
+
+    It cannot where an entry is not finite, the matrix is singular, or w vanishes at the centre.
+    """
+    if not np.isfinite(homography).all():
+        return None
+    w_centre = float(homography[2] @ (size[0] / 2, size[1] / 2, 1.0))
+    if w_centre == 0.0 or not np.isfinite(homography / w_centre).all():
+        return None
+    scaled = homography / w_centre
+    return scaled if np.linalg.det(scaled) != 0.0 else None
+
+
+def apply(homography: Matrix, xy: Points) -> Points:
+    """Map points (N, 2); those on or behind the horizon become NaN."""
+    mapped = xy @ homography[:, :2].T + homography[:, 2]
+    w = np.where(mapped[:, 2:] > 0, mapped[:, 2:], np.nan)
+    return np.asarray(mapped[:, :2] / w)
+
+
+def refined(
+    homography: Matrix, xy_1: Points, xy_2: Points, scale_px: float, rounds: int = 10
+) -> Matrix | None:
+    """The matrix moved towards all correspondences, the less the farther they lie from it.
+
+    A normalised direct linear transform, reweighted by Geman-McClure's function of the transfer
+    error in view 2 at ``scale_px``. With a wide scale it follows the mean of the visible depths and
+    depends less on which sample a random search happened to like. None where it degenerates.
+    """
+    to_1, to_2 = _normalising(xy_1), _normalising(xy_2)
+    one = np.ones((len(xy_1), 1))
+    a, b = np.hstack([xy_1, one]) @ to_1.T, np.hstack([xy_2, one]) @ to_2.T
+    rows_x = np.hstack([a, np.zeros_like(a), -b[:, :1] * a])
+    rows_y = np.hstack([np.zeros_like(a), a, -b[:, 1:2] * a])
+    inverse_1, inverse_2 = np.linalg.inv(to_1), np.linalg.inv(to_2)
+    for _ in range(rounds):
+        error = np.linalg.norm(apply(homography, xy_1) - xy_2, axis=1)
+        w = a @ (to_2 @ homography @ inverse_1)[2]
+        w = np.maximum(np.abs(w / max(float(np.median(np.abs(w))), 1e-12)), 0.05)
+        weight = (np.nan_to_num(1 / (1 + (error / scale_px) ** 2)) / w)[:, None]
+        # einsum, not a BLAS product: its sums do not depend on the number of threads.
+        normal = sum(
+            np.einsum("ni,nj->ij", rows * weight, rows * weight) for rows in (rows_x, rows_y)
+        )
+        smallest = np.linalg.eigh(normal)[1][:, 0].reshape(3, 3)
+        homography = inverse_2 @ smallest @ to_1
+        homography = homography * np.sign(np.median(np.hstack([xy_1, one]) @ homography[2]))
+    size = float(np.linalg.norm(homography))
+    fine = np.isfinite(size) and size > 0 and np.linalg.det(homography / size) != 0
+    return homography / size if fine else None
+
+
+def _normalising(xy: Points) -> Matrix:
+    """The similarity that puts points at mean distance sqrt(2) from the origin (Hartley 1997)."""
+    centre = xy.mean(axis=0)
+    spread = float(np.linalg.norm(xy - centre, axis=1).mean())
+    scale = math.sqrt(2) / max(spread, 1e-9)
+    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
+
+
+def in_other_pixels(homography: Matrix, pixels_1: Matrix, pixels_2: Matrix) -> Matrix:
+    """The same map between other pixel frames.
+
+    ``pixels_1`` and ``pixels_2`` (3x3) take the old pixels of each view to the new ones.
+    """
+    return np.asarray(pixels_2 @ homography @ np.linalg.inv(pixels_1))
+
+
+def jacobian(homography: Matrix, x: float, y: float) -> Matrix:
+    """The 2x2 derivative of the map at a point in front of the horizon."""
+    u, v, w = homography @ (x, y, 1.0)
+    linear = homography[:2, :2] - np.outer((u / w, v / w), homography[2, :2])
+    return np.asarray(linear / w)
+
+
+def corners(size: Size) -> Points:
+    """The outer corners of a view, (4, 2), clockwise from the top left."""
+    width, height = size
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+
+
+def sanity(homography: Matrix, size_1: Size, size_2: Size) -> float:
+    """How well-behaved the map is over view 1: 0 (impossible) to 1 (a rigid motion).
+
+    0 where the view is mirrored or the horizon crosses it (then the image of its corners is not
+    convex); otherwise the worst stretch at the centre and the corners: the smallest of s_min and
+    1 / s_max over the singular values of the derivative. Lengths are relative to the views' short
+    sides, so that pictures stored at different sizes compare.
+    """
+    matrix = oriented(homography, size_1)
+    if matrix is None or np.linalg.det(matrix) <= 0:
+        return 0.0
+    if not (np.column_stack([corners(size_1), np.ones(4)]) @ matrix[2] > 0).all():
+        return 0.0
+    relative = min(size_1) / min(size_2)
+    centre = (size_1[0] / 2, size_1[1] / 2)
+    derivatives = [jacobian(matrix, x, y) * relative for x, y in [centre, *corners(size_1)]]
+    stretch = np.linalg.svd(np.array(derivatives), compute_uv=False)
+    return float(min(stretch.min(), 1 / stretch.max()))
+
+
+def scale_ratio(homography: Matrix, size: Size) -> float | None:
+    """The zoom between the views at the centre of view 1, >= 1; None where there is none."""
+    matrix = oriented(homography, size)
+    if matrix is None:
+        return None
+    area = abs(float(np.linalg.det(jacobian(matrix, size[0] / 2, size[1] / 2))))
+    return max(math.sqrt(area), 1 / math.sqrt(area)) if area > 0 else None
+
+
+def rotation_deg(homography: Matrix, size: Size) -> float | None:
+    """In-plane rotation at the centre of view 1, (-180, 180], positive from x to y (clockwise)."""
+    matrix = oriented(homography, size)
+    if matrix is None:
+        return None
+    j = jacobian(matrix, size[0] / 2, size[1] / 2)
+    angle = math.degrees(math.atan2(j[1, 0] - j[0, 1], j[0, 0] + j[1, 1]))
+    return 180.0 if angle == -180.0 else angle

@@ -1,0 +1,1 @@
+"""From pictures to measured pairs: features, matches, robust geometry, measures."""

@@ -1,0 +1,79 @@
+"""Cards on one picture: the same colours as in HTML, painted into the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mimic.report.cards import Card
+from mimic.report.colours import Colours, tinted
+from mimic.report.pictures import Canvas, decode
+from mimic.report.stored import Panel
+from mimic.report.text import shortened
+from mimic.types import UInt8Image
+
+VIEW_HEIGHT = 240
+_CARD_WIDTH = 720
+_GAP, _MARGIN, _CAPTION = 6, 16, 62
+_PAPER, _INK, _SOFT, _BRIGHT, _WARN, _GONE = (
+    (251, 251, 249),
+    (28, 31, 34),
+    (102, 109, 116),
+    (11, 122, 143),
+    (154, 91, 0),
+    (233, 233, 229),
+)
+
+
+def draw_sheet(cards: Sequence[Card], columns: int = 2) -> UInt8Image:
+    """All cards in rows of ``columns``, as one RGB picture."""
+    columns = max(1, min(columns, len(cards)))
+    rows = -(-len(cards) // columns)
+    cell = VIEW_HEIGHT + _CAPTION + _MARGIN
+    canvas = Canvas(
+        columns * (_CARD_WIDTH + _MARGIN) + _MARGIN, max(rows, 1) * cell + _MARGIN, _PAPER
+    )
+    if not cards:
+        canvas.text("There is no such pair.", _MARGIN, _MARGIN, 16, _SOFT, _CARD_WIDTH)
+    for index, card in enumerate(cards):
+        row, column = divmod(index, columns)
+        _draw_card(canvas, card, _MARGIN + column * (_CARD_WIDTH + _MARGIN), _MARGIN + row * cell)
+    return canvas.array()
+
+
+def painted(view: Panel, colours: Colours | None, patch_size: int) -> UInt8Image | None:
+    """The stored picture with its patch map, in stored pixels; None if it is not stored."""
+    if view.jpeg is None:
+        return None
+    rgb = decode(view.jpeg)
+    return rgb if colours is None else tinted(rgb, colours, patch_size)
+
+
+def _draw_card(canvas: Canvas, card: Card, x: int, y: int) -> None:
+    layers: tuple[Colours | None, Colours | None] = card.colours() or (None, None)
+    sizes = _fitted([view.size for view in card.views])
+    left = x
+    for view, layer, size in zip(card.views, layers, sizes, strict=True):
+        picture = painted(view, layer, card.patch_size)
+        if picture is None:
+            canvas.box(left, y, size, _GONE)
+            canvas.text(f"frame {view.label}", left + 12, y + 12, 13, _SOFT, size[0] - 24)
+            canvas.text(view.missing, left + 12, y + 32, 13, _SOFT, size[0] - 24)
+        else:
+            canvas.paste(picture, left, y, size)
+        left += size[0] + _GAP
+    below = y + max(height for _, height in sizes) + 5
+    facts = "  ".join(f"{name} {value}" for name, value in card.facts)
+    labels = " → ".join(view.label for view in card.views)
+    colour = _BRIGHT if card.kept else _WARN
+    canvas.text(shortened(card.title, 90), x, below, 14, _INK, _CARD_WIDTH)
+    canvas.text(f"{card.verdict_text()}   frames {labels}", x, below + 18, 12, colour, _CARD_WIDTH)
+    canvas.text(facts, x, below + 35, 12, _SOFT, _CARD_WIDTH)
+
+
+def _fitted(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Both views at the same height, as large as fits the card."""
+    ratios = [width / height if height else 4 / 3 for width, height in sizes]
+    height = min(VIEW_HEIGHT, (_CARD_WIDTH - _GAP * (len(sizes) - 1)) / sum(ratios))
+    return [(int(np.floor(height * ratio)), int(height)) for ratio in ratios]

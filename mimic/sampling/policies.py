@@ -1,0 +1,144 @@
+"""Which pairs are measured: one small policy for each kind of order a source can have.
+
+A policy walks the anchors of a window and calls ``measure``, which judges a pair; it yields every
+edge that was measured exactly once, with its final verdict (law 4).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator, Iterator
+
+from mimic.config import Config, SamplingConfig
+from mimic.sampling.window import Window
+from mimic.types import Edge, Span, Verdict, View
+
+Measure = Callable[[View, View], Edge]
+Policy = Callable[[Window, Measure, Span, Config], Iterator[Edge]]
+
+TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved"})
+"""Reasons that say: the views are too alike, a later frame may do."""
+
+
+def sequence(window: Window, measure: Measure, span: Span, config: Config) -> Iterator[Edge]:
+    """Ordered frames (videos): a ladder of strides from each anchor."""
+    choose = {"search": _search, "retry": _retry}[config.sampling.sequence]
+    yield from choose(window, measure, span, config.sampling)
+
+
+def group(window: Window, measure: Measure, span: Span, config: Config) -> Iterator[Edge]:
+    """Unordered photos: each with all that follow it within the window (MIMIC section 8.1)."""
+    edges = [
+        measure(anchor, other)
+        for anchor in window.anchors(span)
+        for other in _following(window, anchor, config.sampling.group_window)
+    ]
+    yield from edges if config.sampling.group == "all" else _smallest_only(edges, config)
+
+
+def listed(window: Window, measure: Measure, span: Span, _config: Config) -> Iterator[Edge]:
+    """A pair list: slots 2i and 2i + 1 are pair i."""
+    for anchor in window.anchors(span):
+        slot = anchor.info.slot
+        other = window.get(slot + 1) if slot % 2 == 0 else None
+        if other is not None:
+            yield measure(anchor, other)
+
+
+POLICIES: dict[str, Policy] = {"sequence": sequence, "group": group, "listed": listed}
+
+
+def margin_slots(order: str, config: SamplingConfig) -> int:
+    """How far past its span a unit must read so that no edge is lost where units meet."""
+    return {"sequence": max(config.strides), "group": config.group_window, "listed": 1}[order]
+
+
+def _retry(window: Window, measure: Measure, span: Span, config: SamplingConfig) -> Iterator[Edge]:
+    """The first stride, and the next only while the views are too close."""
+    resume_at = span.first
+    for anchor in window.anchors(span):
+        if anchor.info.slot < resume_at:
+            continue
+        for stride in config.strides:
+            other = window.get(anchor.info.slot + stride)
+            if other is None:
+                break
+            edge = measure(anchor, other)
+            yield edge
+            if edge.verdict.kept and config.skip_after_pair:
+                resume_at = anchor.info.slot + stride
+            if edge.verdict.reason not in TOO_CLOSE:
+                break
+
+
+def _search(window: Window, measure: Measure, span: Span, config: SamplingConfig) -> Iterator[Edge]:
+    """Start where the last anchor ended: overlap changes slowly along a walk.
+
+    Where that finds nothing, the near strides left are tried one by one, because a camera may turn
+    away and back; none beyond a cut.
+    """
+    start = 0
+    for anchor in window.anchors(span):
+        tried: dict[int, Edge | None] = {}
+
+        def look(at: int, view: View = anchor, seen: dict[int, Edge | None] = tried) -> Edge | None:
+            other = window.get(view.info.slot + config.strides[at])
+            seen[at] = None if other is None else measure(view, other)
+            return seen[at]
+
+        start = yield from _climb(look, start, len(config.strides))
+        near = [at for at, stride in enumerate(config.strides) if stride <= config.near_slots]
+        for at in near:
+            if any(edge is not None and _ends_search(edge) for edge in tried.values()):
+                break
+            if at not in tried and (edge := look(at)) is not None:
+                yield edge
+
+
+def _climb(
+    look: Callable[[int], Edge | None], start: int, count: int
+) -> Generator[Edge, None, int]:
+    """Walk the ladder towards the range from ``start``; yields what it measures, returns the end.
+
+    Larger strides while the views are too close, smaller ones otherwise, none twice.
+    """
+    low, high, at = 0, count - 1, start
+    while low <= at <= high:
+        edge = look(at)
+        if edge is not None:
+            yield edge
+            if edge.verdict.kept:
+                return at
+        if edge is not None and edge.verdict.reason in TOO_CLOSE:
+            low = at = at + 1
+        else:
+            high = at = at - 1
+    return min(max(at, 0), count - 1)
+
+
+def _ends_search(edge: Edge) -> bool:
+    return edge.verdict.kept or edge.verdict.reason in TOO_CLOSE | {"cut"}
+
+
+def _following(window: Window, anchor: View, count: int) -> Iterator[View]:
+    for slot in range(anchor.info.slot + 1, anchor.info.slot + 1 + count):
+        other = window.get(slot)
+        if other is not None:
+            yield other
+
+
+def _smallest_only(edges: list[Edge], config: Config) -> list[Edge]:
+    def overlap(edge: Edge) -> float:
+        value = getattr(edge.measures.overlap, config.overlap.measure)
+        return float(value.smaller)
+
+    kept = [edge for edge in edges if edge.verdict.kept]
+    if not kept:
+        return edges
+    best = min(kept, key=lambda edge: (overlap(edge), edge.slot_1, edge.slot_2))
+    return [
+        dataclasses.replace(edge, verdict=Verdict("not_smallest", overlap(edge)))
+        if edge.verdict.kept and edge is not best
+        else edge
+        for edge in edges
+    ]

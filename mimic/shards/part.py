@@ -1,0 +1,142 @@
+"""Parts: what one unit found, as one reproducible tar.
+
+``<frame_id>.jpg`` in order of name, then ``frames.parquet`` and ``edges.parquet``. The tables come
+last because the first of them says where the pictures lie. What the unit was mined from stands in
+the frames table's metadata, so that a part can be packed with nothing else at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from mimic.errors import DamagedError
+from mimic.shards.tables import (
+    Row,
+    from_parquet,
+    metadata_of,
+    table_of,
+    to_parquet,
+    with_metadata,
+)
+from mimic.shards.tar import BLOCK, Member, TarWriter, header
+from mimic.storage import MissingError, Storage
+from mimic.types import Part, WorkUnit
+from schemas import EDGES, FRAMES, PartFile
+
+_REMEDY = "run the same command again: this unit will be mined anew once its marker is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSource:
+    """What a unit was mined from, as every sample says it."""
+
+    unit: str
+    kind: str
+    dataset: str | None
+    item: str
+    scene: str
+
+    @classmethod
+    def of(cls, unit: WorkUnit) -> UnitSource:
+        """The source of a work unit."""
+        item = unit.item
+        return cls(unit.unit_id, item.kind, item.dataset, item.name, item.scene)
+
+
+def write_part(part: Part, storage: Storage, prefix: str) -> PartFile:
+    """Write a unit's part to ``prefix/<unit_id>.tar`` and say what was written.
+
+    The tar is written on local disk first and then committed as a whole. A pure function of
+    ``part``: the same part gives the same bytes.
+    """
+    name = f"{prefix.rstrip('/')}/{part.unit.unit_id}.tar" if prefix else f"{part.unit.unit_id}.tar"
+    with storage.staged(name) as path, path.open("xb") as file:
+        tar = TarWriter(file)
+        pictures = {
+            frame_id: tar.add(f"{frame_id}.jpg", data)
+            for frame_id, data in sorted(part.jpegs.items())
+        }
+        frames_bytes = to_parquet(_frames_table(part, pictures))
+        edges_bytes = to_parquet(table_of(part.edges, EDGES))
+        frames = tar.add("frames.parquet", frames_bytes)
+        edges = tar.add("edges.parquet", edges_bytes)
+        tar.close()
+    return PartFile(
+        name=name,
+        size=tar.size,
+        sha256=tar.sha256,
+        frames_table=(frames.offset, frames.size),
+        edges_table=(edges.offset, edges.size),
+        tables_sha256=hashlib.sha256(_span_of_tables(frames_bytes, edges_bytes)).hexdigest(),
+    )
+
+
+def _span_of_tables(frames: bytes, edges: bytes) -> bytes:
+    """The bytes of a part from the start of its first table to the end of its second."""
+    padding = bytes(-len(frames) % BLOCK)
+    return frames + padding + header("edges.parquet", len(edges)) + edges
+
+
+def read_part_tables(storage: Storage, part: PartFile) -> tuple[pa.Table, pa.Table]:
+    """The frames and edges of a part, with one ranged read.
+
+    Raises:
+        DamagedError: the part is gone, cut short, or its tables are damaged; the message names it.
+    """
+    where = storage.join(part.name)
+    (frames_at, frames_size), (edges_at, edges_size) = part.frames_table, part.edges_table
+    end = edges_at + edges_size
+    try:
+        data = storage.read_range(part.name, frames_at, end - frames_at)
+    except MissingError as error:
+        raise DamagedError(f"{where}: the part is missing; {_REMEDY}") from error
+    if len(data) < end - frames_at:
+        raise DamagedError(f"{where}: the part is cut short; {_REMEDY}")
+    if part.tables_sha256 and hashlib.sha256(data).hexdigest() != part.tables_sha256:
+        raise DamagedError(f"{where}: its tables are damaged; {_REMEDY}")
+    edges = data[edges_at - frames_at :]
+    return from_parquet(data[:frames_size], where), from_parquet(edges, where)
+
+
+def source_of_part(frames: pa.Table) -> UnitSource:
+    """What the unit of a frames table was mined from."""
+    return UnitSource(**metadata_of(frames.schema, "unit"))
+
+
+def check_jpeg(data: bytes, size: int, crc32: int | None, where: str) -> bytes:
+    """``data`` if it is what the frames table says (DamagedError otherwise)."""
+    if len(data) != size or (crc32 is not None and zlib.crc32(data) != crc32):
+        raise DamagedError(f"{where}: a stored picture is damaged; {_REMEDY}")
+    return data
+
+
+def read_jpeg(storage: Storage, part: PartFile, frame: Row) -> bytes:
+    """The stored picture of a row of the part's frames table, checked (DamagedError)."""
+    offset, size = frame["jpeg_offset"], frame["jpeg_size"]
+    if offset is None:
+        raise ValueError(f"frame {frame['frame_id']} was measured but not stored")
+    data = storage.read_range(part.name, offset, size)
+    return check_jpeg(data, size, frame["jpeg_crc32"], storage.join(part.name))
+
+
+def _frames_table(part: Part, pictures: dict[str, Member]) -> pa.Table:
+    rows = [
+        {**row, **_place(pictures.get(row["frame_id"]), part.jpegs.get(row["frame_id"]))}
+        for row in part.frames
+    ]
+    without_row = pictures.keys() - {row["frame_id"] for row in rows}
+    if without_row:
+        raise ValueError(f"pictures without a row in the frames table: {sorted(without_row)}")
+    return with_metadata(table_of(rows, FRAMES), {"unit": asdict(UnitSource.of(part.unit))})
+
+
+def _place(member: Member | None, data: bytes | None) -> dict[str, Any]:
+    if member is None or data is None:
+        return {"jpeg_offset": None, "jpeg_size": None, "jpeg_crc32": None}
+    crc32 = zlib.crc32(data)
+    return {"jpeg_offset": member.offset, "jpeg_size": member.size, "jpeg_crc32": crc32}

@@ -1,0 +1,274 @@
+"""A sample: its key, its members, its JSON and its row in the index, from rows of the graph.
+
+A pair is a sample of two views and one edge. Everything here is a pure function of rows and bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mimic.config import Config
+from mimic.geometry import patches
+from mimic.geometry.homography import oriented
+from mimic.ids import stable_id
+from mimic.shards.part import UnitSource
+from mimic.shards.tables import Row
+from mimic.shards.tar import Member
+from mimic.types import KEPT, Part
+from schemas import OVERLAP_MEASURES, SCHEMA_VERSION
+
+Corr = NDArray[np.int32]
+"""(N, 2): patch of view 1, patch of view 2, row-major from the top left, one-to-one."""
+
+OVERLAPS = tuple(f"{m}{suffix}" for m in OVERLAP_MEASURES for suffix in ("_12", "_21", ""))
+_EDGE_SCALARS = (
+    "interval_s",
+    "scale_ratio",
+    "rotation_deg",
+    "parallax_px",
+    "viewpoint_angle_deg",
+    "motion_px",
+    "thumb_difference",
+    "static_share",
+    "dynamic_share",
+)
+_FLAT = (
+    "interval_s",
+    "matches",
+    "inliers",
+    "epipolar_inliers",
+    *(f"overlap_{name}" for name in OVERLAPS),
+    "scale_ratio",
+    "rotation_deg",
+    "parallax_px",
+    "viewpoint_angle_deg",
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample as it is read: ``key``, and ``read``, which gives a member's bytes by its suffix.
+
+    Suffixes are those of the files: ``json``, ``view1.jpg``, ``corr_1_2.npy``.
+    """
+
+    key: str
+    read: Callable[[str], bytes]
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """The content of ``KEY.json``."""
+        return cast("dict[str, Any]", json.loads(self.read("json")))
+
+    def view_bytes(self, view: int) -> bytes:
+        """The stored picture of a view (from 1), encoded."""
+        return self.read(f"view{view}.jpg")
+
+    def corr(self, view_1: int = 1, view_2: int = 2) -> Corr:
+        """Patch correspondences of two views, (N, 2) int32."""
+        return decode_corr(self.read(f"corr_{view_1}_{view_2}.npy"))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all samples of a data set share."""
+
+    fingerprint: str
+    preset: str
+    seed: int
+    patch_size: int
+    outside_votes: bool
+
+    @classmethod
+    def of(cls, config: Config) -> Context:
+        """The part of a config that samples repeat."""
+        overlap = config.overlap
+        return cls(
+            fingerprint=config.fingerprint(),
+            preset=config.preset,
+            seed=config.seed,
+            patch_size=overlap.patch_size,
+            outside_votes=overlap.outside_votes,
+        )
+
+
+def pair_key(frame_1: str, frame_2: str) -> str:
+    """The key of a pair: of its frames alone, so that it is the same in every data set."""
+    return stable_id("pair", frame_1, frame_2)
+
+
+def encode_corr(corr: Corr) -> bytes:
+    """``.npy`` bytes: int32, C order, no pickle."""
+    sink = io.BytesIO()
+    np.lib.format.write_array(sink, np.ascontiguousarray(corr, "<i4"), (1, 0), allow_pickle=False)
+    return sink.getvalue()
+
+
+def decode_corr(data: bytes) -> Corr:
+    """The inverse of :func:`encode_corr` (ValueError for anything but a plain array)."""
+    return cast("Corr", np.load(io.BytesIO(data), allow_pickle=False))
+
+
+def corr_of(edge: Row, frames: tuple[Row, Row], context: Context) -> Corr | None:
+    """The correspondence that the edge's homography gives; None where it has none.
+
+    The map of the direction with the smaller patch overlap (of 2 -> 1 when equal). Both overlaps
+    stand in the edge, so only that direction is computed.
+    """
+    if edge["homography"] is None:
+        return None
+    sizes = _size(frames[0]), _size(frames[1])
+    homography = np.array(edge["homography"], dtype=np.float64).reshape(3, 3)
+    forward, backward = edge["overlap_patch_12"], edge["overlap_patch_21"]
+    matrix = oriented(homography, sizes[0])
+    if forward is None or backward is None or matrix is None:
+        return patches.corr(homography, *sizes, context.patch_size, context.outside_votes)
+    if forward < backward:
+        there = patches.land(matrix, *sizes)
+        return patches.assign(there, context.patch_size, context.outside_votes)
+    back = patches.land(np.asarray(np.linalg.inv(matrix)), *reversed(sizes))
+    inverted = patches.assign(back, context.patch_size, context.outside_votes)[:, ::-1]
+    return np.ascontiguousarray(inverted[np.argsort(inverted[:, 0])])
+
+
+def meta_of(
+    key: str, source: UnitSource, edge: Row, frames: tuple[Row, Row], context: Context
+) -> dict[str, Any]:
+    """The content of ``KEY.json``."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "sample_id": key,
+        "config": context.fingerprint,
+        "preset": context.preset,
+        "seed": context.seed,
+        "patch_size": context.patch_size,
+        "source": {
+            "kind": source.kind,
+            "dataset": source.dataset,
+            "item": source.item,
+            "scene": source.scene,
+            "unit": source.unit,
+        },
+        "views": [_view_meta(frame) for frame in frames],
+        "edges": [_edge_meta(edge)],
+    }
+
+
+def members_of(meta: dict[str, Any], corr: Corr, pictures: tuple[bytes, bytes]) -> dict[str, bytes]:
+    """Suffix to bytes, in the order of the tar."""
+    text = json.dumps(meta, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {
+        "corr_1_2.npy": encode_corr(corr),
+        "json": text.encode() + b"\n",
+        "view1.jpg": pictures[0],
+        "view2.jpg": pictures[1],
+    }
+
+
+def index_row(
+    key: str,
+    split: str,
+    source: UnitSource,
+    edge: Row,
+    frames: tuple[Row, Row],
+    *,
+    patch_size: int,
+    corr_count: int,
+    members: list[Member],
+) -> Row:
+    """The sample's row of ``schemas.SAMPLES``."""
+    nested = {name: value for name, value in edge.items() if name not in _NOT_IN_INDEX}
+    return {
+        "sample_id": key,
+        "key": key,
+        "split": split,
+        "kind": source.kind,
+        "dataset": source.dataset,
+        "item": source.item,
+        "scene": source.scene,
+        "unit": source.unit,
+        "patch_size": patch_size,
+        "corr_count": corr_count,
+        "views": [{name: frame[name] for name in VIEW_FIELDS} for frame in frames],
+        "edges": [{"views": [1, 2], **nested}],
+        "members": [{"name": m.name, "offset": m.offset, "size": m.size} for m in members],
+        **{name: edge[name] for name in _FLAT},
+    }
+
+
+_NOT_IN_INDEX = ("unit_id", "frame_1", "frame_2", "value")
+VIEW_FIELDS = (
+    "frame_id",
+    "frame",
+    "pts_s",
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "original_to_stored",
+    "intrinsics",
+    "cam_to_world",
+)
+
+
+def samples_of_part(part: Part, config: Config) -> Iterator[Sample]:
+    """The kept pairs of a part in memory, as samples, in the order of its edges."""
+    context, source = Context.of(config), UnitSource.of(part.unit)
+    frames = {row["frame_id"]: row for row in part.frames}
+    for edge in part.edges:
+        if edge["verdict"] != KEPT:
+            continue
+        ids = (edge["frame_1"], edge["frame_2"])
+        views = (frames[ids[0]], frames[ids[1]])
+        key = pair_key(*ids)
+        corr = corr_of(edge, views, context)
+        if corr is None:
+            raise ValueError(f"pair {key} was kept without a homography")
+        meta = meta_of(key, source, edge, views, context)
+        members = members_of(meta, corr, (part.jpegs[ids[0]], part.jpegs[ids[1]]))
+        yield Sample(key, members.__getitem__)
+
+
+def _view_meta(frame: Row) -> dict[str, Any]:
+    return {
+        "frame_id": frame["frame_id"],
+        "frame": frame["frame"],
+        "pts_s": frame["pts_s"],
+        "size": list(_size(frame)),
+        "original_size": [frame["original_width"], frame["original_height"]],
+        "original_to_stored": _matrix(frame["original_to_stored"], 3),
+        "intrinsics": _matrix(frame["intrinsics"], 3),
+        "cam_to_world": _matrix(frame["cam_to_world"], 4),
+    }
+
+
+def _edge_meta(edge: Row) -> dict[str, Any]:
+    return {
+        "views": [1, 2],
+        "verifier": edge["verifier"],
+        "homography": _matrix(edge["homography"], 3),
+        "keypoints": [edge["keypoints_1"], edge["keypoints_2"]],
+        "matches": edge["matches"],
+        "inliers": edge["inliers"],
+        "epipolar_inliers": edge["epipolar_inliers"],
+        "overlap": {name: edge[f"overlap_{name}"] for name in OVERLAPS},
+        **{name: edge[name] for name in _EDGE_SCALARS},
+    }
+
+
+def _size(frame: Row) -> tuple[int, int]:
+    return frame["width"], frame["height"]
+
+
+def _matrix(values: list[float] | None, side: int) -> list[list[float]] | None:
+    if values is None:
+        return None
+    return [list(values[side * row : side * (row + 1)]) for row in range(side)]

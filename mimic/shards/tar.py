@@ -1,0 +1,73 @@
+"""A reproducible tar writer that knows where each member's content lies.
+
+The same members give the same bytes everywhere: USTAR headers, mtime 0, owner 0, names empty, mode
+0644. The SHA-256 is taken while writing, so no file is read twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from dataclasses import dataclass
+from typing import BinaryIO
+
+BLOCK = tarfile.BLOCKSIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a tar: ``offset`` and ``size`` of its *content* in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class TarWriter:
+    """Append members to an open binary file; call :meth:`close` to end the archive.
+
+    ``size`` and ``sha256`` are those of everything written so far.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._names: set[str] = set()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the bytes so far."""
+        return self._hash.hexdigest()
+
+    def add(self, name: str, data: bytes) -> Member:
+        """Append one member. A name may be used once (ValueError)."""
+        if name in self._names:
+            raise ValueError(f"member {name} is already in the tar")
+        self._names.add(name)
+        self._write(header(name, len(data)))
+        member = Member(name, self.size, len(data))
+        self._write(data)
+        self._write(bytes(-len(data) % BLOCK))
+        return member
+
+    def close(self) -> None:
+        """Write the end: two empty blocks, filled up to a whole record as tar programs do."""
+        self._write(bytes(2 * BLOCK))
+        self._write(bytes(-self.size % tarfile.RECORDSIZE))
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+
+def header(name: str, size: int) -> bytes:
+    """The 512 bytes before a member's content."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mtime = 0
+    info.mode = 0o644
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    return info.tobuf(tarfile.USTAR_FORMAT)

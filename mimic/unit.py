@@ -1,0 +1,108 @@
+"""The whole path of one work unit: from a span of a source to its part of the graph.
+
+``run_unit`` is a pure function of (source bytes, config, unit) (law 1): no clock, no randomness
+but the unit's seed, nothing kept between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mimic import filters, opencv, sources, views
+from mimic.config import Config
+from mimic.graph import edge_row, frame_row
+from mimic.matching.measure import measure as measure_edge
+from mimic.sampling import POLICIES, Window, margin_slots
+from mimic.types import Edge, Part, View, WorkUnit
+
+
+def run_unit(unit: WorkUnit, config: Config) -> Part:
+    """Mine one unit.
+
+    Raises:
+        SourceError: the item cannot be read; nothing of it is counted.
+    """
+    book = _Book(unit.unit_id, config)
+    order = sources.source_of(unit.item.kind).order
+    margin = margin_slots(order, config.sampling)
+    with sources.open_unit(unit, config, margin) as frames:
+        window = Window(
+            frames,
+            prepare=lambda frame: views.stored_view(frame, config),
+            detect=lambda view: views.with_features(view, config),
+            on_leave=book.add_view,
+        )
+        for edge in POLICIES[order](window, _measure_in(window, config), unit.span, config):
+            book.add_edge(edge)
+    return book.part(unit)
+
+
+def _measure_in(window: Window, config: Config) -> Callable[[View, View], Edge]:
+    """Measure and judge a pair; features are detected only if no cheap gate answers first."""
+
+    def measure(view_1: View, view_2: View) -> Edge:
+        interval_s = _interval_s(view_1, view_2)
+        if filters.gate(view_1, view_2, config) is None:
+            view_1, view_2 = window.with_features(view_1), window.with_features(view_2)
+        measures = measure_edge(view_1, view_2, interval_s, config)
+        return Edge(
+            frame_1=view_1.info.frame_id,
+            frame_2=view_2.info.frame_id,
+            slot_1=view_1.info.slot,
+            slot_2=view_2.info.slot,
+            measures=measures,
+            verdict=filters.judge(view_1, view_2, measures, config),
+        )
+
+    return measure
+
+
+def _interval_s(view_1: View, view_2: View) -> float | None:
+    if view_1.info.pts_s is None or view_2.info.pts_s is None:
+        return None
+    return view_2.info.pts_s - view_1.info.pts_s
+
+
+class _Book:
+    """Gathers the rows of a unit, and the pictures that its edges ask to store.
+
+    Every view's picture is encoded when it leaves the window, because a group's verdicts come only
+    after all its views have left; what no edge asked for in the end is dropped. Memory holds JPEGs
+    of one unit, never its frames.
+    """
+
+    def __init__(self, unit_id: str, config: Config) -> None:
+        self._unit_id = unit_id
+        self._config = config
+        self._frames: dict[str, dict[str, Any]] = {}
+        self._edges: dict[tuple[str, str], dict[str, Any]] = {}
+        self._jpegs: dict[str, bytes] = {}
+        self._asked: set[str] = set()
+
+    def add_edge(self, edge: Edge) -> None:
+        self._edges.setdefault((edge.frame_1, edge.frame_2), edge_row(self._unit_id, edge))
+        if edge.verdict.kept or self._above_floor(edge):
+            self._asked |= {edge.frame_1, edge.frame_2}
+
+    def add_view(self, view: View) -> None:
+        frame_id = view.info.frame_id
+        if frame_id not in self._frames:
+            self._frames[frame_id] = frame_row(self._unit_id, view)
+            self._jpegs[frame_id] = opencv.encode_jpeg(view.stored, self._config.image.jpeg_quality)
+
+    def part(self, unit: WorkUnit) -> Part:
+        edges = tuple(self._edges.values())
+        named = {row["frame_1"] for row in edges} | {row["frame_2"] for row in edges}
+        frames = (row for row in self._frames.values() if row["frame_id"] in named)
+        return Part(
+            unit=unit,
+            frames=tuple(sorted(frames, key=lambda row: (row["slot"], row["frame_id"]))),
+            edges=edges,
+            jpegs={name: self._jpegs[name] for name in sorted(self._asked)},
+        )
+
+    def _above_floor(self, edge: Edge) -> bool:
+        floor = self._config.pack.keep_edges
+        overlap = getattr(edge.measures.overlap, self._config.overlap.measure)
+        return floor is not None and overlap is not None and overlap.smaller >= floor

@@ -1,0 +1,389 @@
+"""Packing: from measured graphs to shards, their index, ``graph/`` and, last, the manifest.
+
+A pure function of the graph and the selection. :func:`pack` reads the committed parts of a run and
+adds shards for units that are not in the manifest yet; :func:`repack` selects again from finished
+shards. Files become part of the data set only by the manifest, which is replaced atomically at the
+end: after a crash at any point the earlier manifest holds, and the same call gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from mimic.config import Config, config_from
+from mimic.errors import DamagedError, MimicError
+from mimic.shards.graph import (
+    PLACE,
+    GraphWriter,
+    UnitGraph,
+    known_units,
+    units_of_parts,
+    units_of_shards,
+)
+from mimic.shards.layout import ShardPlan, lay_out, next_numbers
+from mimic.shards.part import UnitSource
+from mimic.shards.reader import Shards, read_manifest
+from mimic.shards.sample import VIEW_FIELDS, Context, pair_key
+from mimic.shards.tables import Row
+from mimic.shards.verify import damaged_files
+from mimic.shards.versions import merged, versions
+from mimic.shards.writer import PairTask, Place, ShardTask, write_shard
+from mimic.storage import Storage
+from mimic.types import KEPT
+from pipelines.select import check_only_selection_differs, is_same_selection, rejudged
+from schemas import MANIFEST_NAME, FileEntry, Manifest, ShardEntry, UnitReport
+
+Run = Callable[[Callable[[ShardTask], ShardEntry], Iterable[ShardTask]], Iterable[ShardEntry]]
+"""Runs independent tasks, in any order and place: ``map`` does it here, one after the other."""
+
+_OURS = re.compile(r"(train|val)-\d{6}\.(tar|parquet)")
+_FRAME_COLUMNS = [*VIEW_FIELDS]
+
+
+def pack(
+    reports: Iterable[UnitReport],
+    parts: Storage,
+    out: Storage,
+    config: Config,
+    *,
+    mined: Config | None = None,
+    run: Run = map,
+) -> Manifest:
+    """Pack the parts of finished units into shards at ``out``.
+
+    Args:
+        reports: markers of the units that are done or filtered; ``part.name`` lies in ``parts``.
+        parts: where the parts are.
+        out: where shards go. If it holds a manifest of the same config, only units that are not in
+            it are packed, into further shards; without any, nothing is touched.
+        config: decides the selection, the order, the splits and the size of shards.
+        mined: the config the parts were mined with, if it is not ``config``: verdicts are then
+            judged again from the stored measures.
+        run: runs the shard tasks.
+
+    Raises:
+        MimicError: ``out`` holds shards of another config, or ``config`` changes what only mining
+            decides.
+        DamagedError: a part is missing or damaged; the message names it.
+    """
+    before = _manifest_at(out, config)
+    known = known_units(out, before.graph) if before else set()
+    fresh = [report for report in reports if report.unit_id not in known]
+    if before is not None and not fresh:
+        return before
+    counts: Counter[str] = Counter()
+    for report in fresh:
+        if report.part is None:
+            counts.update(report.counts)
+    job = _Job(parts, out, config, mined, before, run)
+    return _pack_units(units_of_parts(fresh, parts), counts, len(fresh), job)
+
+
+def repack(shards: Storage, out: Storage, config: Config, *, run: Run = map) -> Manifest:
+    """Select again from finished shards, into another folder.
+
+    Thresholds can be tightened, splits and shard sizes changed. They can be loosened as far as both
+    frames of a pair are stored (see :func:`not_stored_note`).
+
+    Raises:
+        MimicError: ``out`` is the folder of ``shards``, holds shards of another config, or
+            ``config`` changes what only mining decides.
+        DamagedError: a file of the shards is damaged; the message names it.
+    """
+    if shards == out:
+        raise MimicError(f"{out.url}: shards cannot be packed into their own folder; name another")
+    source = Shards(shards)
+    damaged = damaged_files(shards, source.manifest)
+    if damaged:
+        raise DamagedError(f"{shards.join(damaged[0].file)}: {damaged[0].problem}; mine again")
+    before = _manifest_at(out, config)
+    known = known_units(out, before.graph) if before else set()
+    unit_count = len(known_units(shards, source.manifest.graph) - known)
+    if before is not None and not unit_count:
+        return before
+    mined = config_from(source.manifest.config)
+    fresh = (unit for unit in units_of_shards(source) if _id_of(unit) not in known)
+    job = _Job(shards, out, config, mined, before, run)
+    return _pack_units(fresh, Counter(), unit_count, job)
+
+
+def not_stored_note(manifest: Manifest) -> str | None:
+    """What to tell people when pairs in range could not be cut; None if all could."""
+    count = manifest.counts.get("not_stored", 0)
+    if not count:
+        return None
+    return (
+        f"{count} more pairs are in range but their frames were not stored: mine with --keep-edges "
+        "FLOOR (stores the frames of all pairs above an overlap) or --keep-parts to cut them later"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Where from, where to, and by which rules; ``before`` is what ``out`` holds already."""
+
+    source: Storage
+    out: Storage
+    config: Config
+    mined: Config | None
+    before: Manifest | None
+    run: Run
+
+    @property
+    def old_shards(self) -> tuple[ShardEntry, ...]:
+        return self.before.shards if self.before else ()
+
+    @property
+    def old_graph(self) -> tuple[FileEntry, ...]:
+        return self.before.graph if self.before else ()
+
+
+def _pack_units(
+    units: Iterable[UnitGraph | Row], counts: Counter[str], unit_count: int, job: _Job
+) -> Manifest:
+    """Graph, then shards, then the manifest; ``counts`` are those of units without part."""
+    chosen = _Chosen(_keys_in(job.out, job.before))
+    graph = _write_graph(units, chosen, job)
+    made = versions()
+    shards = _write_shards(chosen, made, job)
+    config, before = job.config, job.before
+    totals = Counter(before.counts if before else {}) + counts + chosen.counts
+    manifest = Manifest(
+        config=config.decisive(),
+        fingerprint=config.fingerprint(),
+        preset=config.preset,
+        seed=config.seed,
+        versions=merged(before.versions, made) if before else made,
+        shards=tuple(sorted((*job.old_shards, *shards), key=lambda entry: entry.tar.name)),
+        graph=(*job.old_graph, *graph),
+        counts=dict(sorted(totals.items())),
+        units=(before.units if before else 0) + unit_count,
+    )
+    job.out.write(MANIFEST_NAME, manifest.to_json().encode())
+    _remove_strays(job.out, manifest)
+    return manifest
+
+
+def _write_graph(
+    units: Iterable[UnitGraph | Row], chosen: _Chosen, job: _Job
+) -> tuple[FileEntry, ...]:
+    """Stream the units into the graph's tables, judged anew where asked."""
+    mined, config = job.mined, job.config
+    if mined is not None:
+        check_only_selection_differs(mined, config)
+    judge_anew = mined is not None and not is_same_selection(mined, config)
+    generation = sum(entry.name.startswith("graph/units-") for entry in job.old_graph)
+    with GraphWriter(job.out, generation, config.overlap.measure) as graph:
+        for unit in units:
+            if isinstance(unit, dict):
+                graph.add_empty(unit)
+                continue
+            if judge_anew:
+                unit = replace(unit, edges=rejudged(unit.edges, unit.frames, config))
+            graph.add(unit)
+            chosen.add(unit)
+    return graph.entries
+
+
+def _write_shards(chosen: _Chosen, made: dict[str, str], job: _Job) -> list[ShardEntry]:
+    """Lay the chosen pairs out and write them as independent tasks."""
+    config = job.config
+    plans = lay_out(
+        chosen.keys,
+        chosen.scenes,
+        seed=config.seed,
+        val_share=config.pack.val_share,
+        samples_per_shard=config.pack.samples_per_shard,
+        first=next_numbers(job.old_shards),
+    )
+    tasks = (
+        ShardTask(
+            split=plan.split,
+            name=plan.name,
+            pairs=chosen.pairs(plan),
+            source=job.source,
+            out=job.out,
+            context=Context.of(config),
+            versions=tuple(sorted(made.items())),
+        )
+        for plan in plans
+    )
+    return list(job.run(write_shard, tasks))
+
+
+def _manifest_at(out: Storage, config: Config) -> Manifest | None:
+    """The manifest at ``out`` if there is one of this config; MimicError if of another."""
+    if not out.exists(MANIFEST_NAME):
+        return None
+    manifest = read_manifest(out)
+    if manifest.fingerprint != config.fingerprint():
+        raise MimicError(
+            f"{out.url}: holds shards of another config ({_first_difference(manifest, config)}); "
+            "use the same config, or another --out"
+        )
+    return manifest
+
+
+def _first_difference(manifest: Manifest, config: Config) -> str:
+    old, new = _flat(manifest.config), _flat(config.decisive())
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            return f"{key}: {old.get(key)!r} there, {new.get(key)!r} here"
+    return f"fingerprint {manifest.fingerprint} there, {config.fingerprint()} here"
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _keys_in(out: Storage, manifest: Manifest | None) -> set[str]:
+    if manifest is None:
+        return set()
+    return set(Shards(out).index(columns=["key"])["key"].to_pylist())
+
+
+def _id_of(unit: UnitGraph | Row) -> str:
+    return str(unit["unit_id"]) if isinstance(unit, dict) else unit.source.unit
+
+
+def _remove_strays(out: Storage, manifest: Manifest) -> None:
+    """Remove shards that a run left behind which was killed and never finished as it began."""
+    listed = {file.name for shard in manifest.shards for file in (shard.tar, shard.index)}
+    for entry in out.list(recursive=False):
+        if _OURS.fullmatch(entry.name) and entry.name not in listed:
+            out.delete(entry.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A chosen pair: rows in the tables of edges and frames, and its unit."""
+
+    edge: int
+    frame_1: int
+    frame_2: int
+    unit: int
+
+
+class _Chosen:
+    """The pairs to write, as compact columns: what the driver holds of the whole graph.
+
+    Pairs whose key was met before (in earlier shards or units) are counted and left out.
+    """
+
+    def __init__(self, known_keys: set[str]) -> None:
+        self.keys: list[str] = []
+        self.scenes: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self._known = known_keys
+        self._units: list[UnitSource] = []
+        self._rows: list[_Row] = []
+        self._corrs: dict[str, Place] = {}
+        self._edges = _Stack()
+        self._frames = _Stack()
+
+    def add(self, unit: UnitGraph) -> None:
+        verdicts = unit.edges["verdict"].to_pylist()
+        self.counts.update(verdicts)
+        stored = unit.places["place_name"].is_valid().to_pylist()
+        self.counts.update(candidates=len(verdicts), frames=len(stored), stored=sum(stored))
+        row_of = {name: row for row, name in enumerate(unit.frames["frame_id"].to_pylist())}
+        firsts, seconds = (unit.edges[c].to_pylist() for c in ("frame_1", "frame_2"))
+        picked: list[tuple[int, str, int, int]] = []
+        for row, verdict in enumerate(verdicts):
+            if verdict == KEPT:
+                views = (row_of[firsts[row]], row_of[seconds[row]])
+                self._pick(row, pair_key(firsts[row], seconds[row]), views, stored, picked)
+        if picked:
+            self._store(unit, picked)
+
+    def _pick(
+        self,
+        row: int,
+        key: str,
+        views: tuple[int, int],
+        stored: list[bool],
+        picked: list[tuple[int, str, int, int]],
+    ) -> None:
+        if not (stored[views[0]] and stored[views[1]]):
+            self.counts["not_stored"] += 1
+        elif key in self._known:
+            self.counts["duplicates"] += 1
+        else:
+            self._known.add(key)
+            self.counts["samples"] += 1
+            picked.append((row, key, *views))
+
+    def _store(self, unit: UnitGraph, picked: list[tuple[int, str, int, int]]) -> None:
+        used = sorted({view for _, _, *views in picked for view in views})
+        first_edge = self._edges.append(unit.edges.take([row for row, *_ in picked]))
+        frames = unit.frames.select(_FRAME_COLUMNS).replace_schema_metadata(None)
+        for name in PLACE.names:
+            frames = frames.append_column(PLACE.field(name), unit.places[name])
+        first_frame = self._frames.append(frames.take(used))
+        place = {view: first_frame + n for n, view in enumerate(used)}
+        for n, (_, key, view_1, view_2) in enumerate(picked):
+            row = _Row(first_edge + n, place[view_1], place[view_2], len(self._units))
+            self.keys.append(key)
+            self.scenes.append(unit.source.scene)
+            self._rows.append(row)
+            if key in unit.corrs:
+                self._corrs[key] = unit.corrs[key]
+        self._units.append(unit.source)
+
+    def pairs(self, plan: ShardPlan) -> tuple[PairTask, ...]:
+        """The tasks of one shard's pairs, in order."""
+        rows = [self._rows[i] for i in plan.samples]
+        edges = self._edges.rows([row.edge for row in rows])
+        frames_1 = self._frames.rows([row.frame_1 for row in rows])
+        frames_2 = self._frames.rows([row.frame_2 for row in rows])
+        return tuple(
+            PairTask(
+                key=self.keys[i],
+                source=self._units[row.unit],
+                edge=edge,
+                frames=(frame_1, frame_2),
+                pictures=(_place(frame_1), _place(frame_2)),
+                corr=self._corrs.get(self.keys[i]),
+            )
+            for i, row, edge, frame_1, frame_2 in zip(
+                plan.samples, rows, edges, frames_1, frames_2, strict=True
+            )
+        )
+
+
+class _Stack:
+    """A table that grows by small pieces, compacted now and then."""
+
+    def __init__(self) -> None:
+        self._pieces: list[pa.Table] = []
+        self._length = 0
+
+    def append(self, table: pa.Table) -> int:
+        """Add rows; the number of the first of them is returned."""
+        first = self._length
+        self._pieces.append(table.replace_schema_metadata(None))
+        self._length += len(table)
+        if len(self._pieces) > 1024:
+            self._pieces = [pa.concat_tables(self._pieces).combine_chunks()]
+        return first
+
+    def rows(self, numbers: list[int]) -> list[Row]:
+        if len(self._pieces) > 1:
+            self._pieces = [pa.concat_tables(self._pieces).combine_chunks()]
+        rows: list[Row] = self._pieces[0].take(numbers).to_pylist()
+        return rows
+
+
+def _place(frame: Row) -> Place:
+    return Place(*(frame[name] for name in PLACE.names))

@@ -1,0 +1,36 @@
+"""The demo's videos are real files that the miner's own decoder reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mimic.demo import furnished_room, pinhole, render, videos, walk
+from mimic.pyav import open_video
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened = tuple((name, path, 4 / videos.FPS) for name, path, _ in videos.VIDEOS)
+    monkeypatch.setattr(videos, "VIDEOS", shortened)
+
+
+def test_three_videos_are_written_and_announced(tmp_path: Path, brief: None) -> None:
+    announced: list[str] = []
+    paths = videos.make_videos(tmp_path / "new", on_file=announced.append)
+    assert announced == [path.name for path in paths] == ["walk.mp4", "orbit.mp4", "turn.mp4"]
+    again = videos.make_videos(tmp_path / "again")
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
+
+
+def test_the_file_holds_what_was_rendered(tmp_path: Path, brief: None) -> None:
+    first = videos.make_videos(tmp_path)[0]
+    expected = render(
+        furnished_room(), pinhole(videos.SIZE, videos.FOV_DEG), walk(4)[0], videos.SIZE
+    )
+    with open_video(str(first), first.name) as video:
+        frames = [frame.rgb() for frame in video.decode()]
+    assert len(frames) == 4
+    assert np.abs(frames[0].astype(int) - expected.rgb).mean() < 12

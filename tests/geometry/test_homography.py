@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mimic.geometry import homography as h
+
+SIZE = (320, 240)
+CENTRE = np.array([160.0, 120.0])
+
+
+def about_centre(linear, tilt=(0.0, 0.0)):
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[2, :2] = tilt
+    shift = np.eye(3)
+    shift[:2, 2] = -CENTRE
+    return np.linalg.inv(shift) @ matrix @ shift
+
+
+def turn(degrees, zoom=1.0):
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return about_centre(zoom * np.array([[c, -s], [s, c]]))
+
+
+@pytest.mark.parametrize("degrees", [-179, -90, -30, 0, 12.5, 90, 180])
+def test_rotation_and_its_sign(degrees):
+    assert h.rotation_deg(turn(degrees, 1.3), SIZE) == pytest.approx(degrees, abs=1e-9)
+    assert h.rotation_deg(-2 * turn(degrees), SIZE) == pytest.approx(degrees, abs=1e-9)
+
+
+def test_rotation_by_minus_180_is_180():
+    assert h.rotation_deg(about_centre(np.diag([-1.0, -1.0])), SIZE) == 180.0
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1 / 1.4, 1.0, 1.4, 2.0])
+def test_scale_ratio_is_at_least_one(zoom):
+    assert h.scale_ratio(turn(33, zoom), SIZE) == pytest.approx(max(zoom, 1 / zoom))
+
+
+def test_apply_and_the_horizon():
+    matrix = np.array([[2, 0, 1], [0, 2, 0], [-0.01, 0, 1.0]])
+    mapped = h.apply(matrix, np.array([[0, 0], [50, 10], [100, 10], [150, 10.0]]))
+    assert mapped[0].tolist() == [1, 0]
+    assert mapped[1].tolist() == [202, 40]
+    assert np.isnan(mapped[2:]).all()
+
+
+def test_in_other_pixels_commutes_with_scaling():
+    matrix = turn(20, 1.1) + np.array([[0, 0, 5], [0, 0, 2], [1e-4, 0, 0]])
+    double, half = np.diag([2.0, 2, 1]), np.diag([0.5, 0.25, 1])
+    points = np.array([[10.0, 20], [200, 100]])
+    there = h.apply(h.in_other_pixels(matrix, double, half), points * 2)
+    assert np.allclose(there, h.apply(matrix, points) * [0.5, 0.25])
+
+
+def test_jacobian_is_the_derivative():
+    matrix = h.oriented(turn(20, 1.1) + np.array([[0, 0, 5], [0, 0, 2], [1e-3, -5e-4, 0]]), SIZE)
+    point, step = np.array([[70.0, 90.0]]), 1e-5
+    numeric = [
+        (h.apply(matrix, point + d) - h.apply(matrix, point - d))[0] / (2 * step)
+        for d in ([step, 0], [0, step])
+    ]
+    assert np.allclose(h.jacobian(matrix, 70, 90), np.transpose(numeric), atol=1e-5)
+
+
+class TestSanity:
+    def test_rigid_motions_are_perfectly_sane(self):
+        assert h.sanity(turn(77), SIZE, SIZE) == pytest.approx(1)
+
+    def test_sizes_are_relative(self):
+        assert h.sanity(np.diag([8.0, 8, 1]), (40, 30), SIZE) == pytest.approx(1)
+
+    @pytest.mark.parametrize("zoom", [1.4, 1 / 1.4, 2.0])
+    def test_zoom_lowers_it_alike_both_ways(self, zoom):
+        assert h.sanity(turn(5, zoom), SIZE, SIZE) == pytest.approx(min(zoom, 1 / zoom))
+
+    def test_a_mirror_is_impossible(self):
+        assert h.sanity(about_centre(np.diag([-1.0, 1.0])), SIZE, SIZE) == 0
+
+    def test_a_horizon_inside_the_view_is_impossible(self):
+        assert h.sanity(about_centre(np.eye(2), tilt=(1 / 100, 0)), SIZE, SIZE) == 0
+        assert h.sanity(about_centre(np.eye(2), tilt=(1 / 1000, 0)), SIZE, SIZE) > 0.5
+
+    def test_a_collapse_is_insane(self):
+        thin = h.sanity(about_centre(np.diag([1.0, 0.05])), SIZE, SIZE)
+        assert 0 < thin < h.MIN_SANITY
+
+    @pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.full((3, 3), np.inf), np.ones((3, 3))])
+    def test_degenerate_is_impossible_not_an_error(self, matrix):
+        assert h.sanity(matrix, SIZE, SIZE) == 0
+
+
+def test_oriented_makes_w_one_at_the_centre():
+    matrix = h.oriented(-3 * about_centre(np.eye(2), (1e-3, 0)), SIZE)
+    assert matrix[2] @ (*CENTRE, 1) == pytest.approx(1)

@@ -1,0 +1,43 @@
+"""One local Ray of two CPUs for the tests of executors; starting it takes seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def importable_here() -> Iterator[None]:
+    """Ray's workers and driver processes find ``fake_work``."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), before]))
+    yield
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="module")
+def two_cpus(importable_here: None) -> Iterator[None]:
+    """A local Ray of two CPUs, as the executor starts it."""
+    from mimic.config import RunConfig
+    from pipelines.executors.ray import RayExecutor
+
+    assert str(HERE) in sys.path
+    with RayExecutor(RunConfig(cpus=2)):
+        yield
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Six photo groups: six units."""
+    from fake_work import make_photos
+
+    return make_photos(tmp_path / "photos", 6)

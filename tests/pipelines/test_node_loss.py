@@ -1,0 +1,44 @@
+"""A Ray node that is lost costs no unit an attempt, and no byte."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import ray
+from fake_work import Mine, files_of
+from ray.cluster_utils import Cluster
+
+from mimic.config import load_config
+from pipelines.mine import mine
+
+SERIAL = {"run": {"executor": "serial"}}
+
+
+def test_a_node_lost_in_the_middle(importable_here: None, photos: Path, tmp_path: Path) -> None:
+    """Two Ray nodes on this machine, one killed while units are in work on both."""
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
+    mine(str(photos), str(undisturbed), load_config(overrides=SERIAL), mine_unit=Mine())
+    assert not ray.is_initialized()
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    second = cluster.add_node(**node)
+    work = Mine(deeds=dict.fromkeys([f"group-{n:02d}" for n in range(6)], "short_sleep"))
+    config = load_config(overrides={"run": {"address": cluster.address, "attempts": 1, "lease": 1}})
+
+    def kill_when_busy() -> None:
+        while len(list(out.rglob("done/*.json"))) < 2:
+            time.sleep(0.02)
+        cluster.remove_node(second, allow_graceful=False)
+
+    killer = threading.Thread(target=kill_when_busy)
+    killer.start()
+    try:
+        result = mine(str(photos), str(out), config, mine_unit=work)
+        killer.join()
+    finally:
+        cluster.shutdown()
+    assert result.exit_code == 0
+    assert result.failed == ()
+    assert files_of(out) == files_of(undisturbed)

@@ -129,15 +129,6 @@ def sift(gray: UInt8Image, max_keypoints: int = 0, contrast_threshold: float = 0
     )
 
 
-def dot_products(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All dot products of the rows of (N, D) and (M, D), as (N, M) float32, on this thread.
-
-    NumPy's BLAS would spread a matrix this small over threads that then spin for nothing.
-    """
-    products = cv2.gemm(a, b, 1.0, None, 0.0, flags=cv2.GEMM_2_T)  # type: ignore[call-overload]
-    return np.asarray(products, dtype=np.float32)
-
-
 def find_homography(
     xy_1: NDArray[np.float64],
     xy_2: NDArray[np.float64],

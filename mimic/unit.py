@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from mimic import filters, opencv, sources, views
 from mimic.config import Config
 from mimic.graph import edge_row, frame_row
@@ -23,6 +25,11 @@ def run_unit(unit: WorkUnit, config: Config) -> Part:
     Raises:
         SourceError: the item cannot be read; nothing of it is counted.
     """
+    with threadpool_limits(limits=1):  # products this small only lose by a BLAS's threads
+        return _mined(unit, config)
+
+
+def _mined(unit: WorkUnit, config: Config) -> Part:
     book = _Book(unit.unit_id, config)
     order = sources.source_of(unit.item.kind).order
     margin = margin_slots(order, config.sampling)

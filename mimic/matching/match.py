@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mimic.config import MatchConfig
-from mimic.opencv import dot_products
 from mimic.types import Features, Matches
 
 Descriptors = NDArray[np.float32]
@@ -23,15 +22,17 @@ _DISTANCES_AT_ONCE = 1 << 23
 
 
 class Nearest(NamedTuple):
-    """For each query, its two nearest neighbours.
+    """Nearest rows of a base for N queries.
 
-    ``row`` of the nearest (ties to the lowest), and the squared distances to it and to the second
-    nearest (inf where there is none).
+    ``row`` of the nearest (N,), ties to the lowest; the squared distances to it and to the second
+    nearest (inf where there is none); ``mutual`` (N,), whether no other query is nearer to that
+    row (of equally near ones that share it, the lowest).
     """
 
     row: NDArray[np.intp]
     squared: NDArray[np.float32]
     squared_second: NDArray[np.float32]
+    mutual: NDArray[np.bool_]
 
 
 def match(features_1: Features, features_2: Features, config: MatchConfig) -> Matches:
@@ -59,9 +60,7 @@ def neighbours(
     passed = distance < config.ratio * second
     first = np.arange(len(features_1))
     if config.mutual:
-        asked, place = np.unique(found.row, return_inverse=True)
-        back = nearest(features_2.descriptors[asked], features_1.descriptors)
-        first = first[back.row[place] == first]
+        first = first[found.mutual]
     return _gather(features_1, features_2, first, found.row[first]), passed[first]
 
 
@@ -71,25 +70,43 @@ def subset(matches: Matches, chosen: NDArray[np.bool_]) -> Matches:
 
 
 def nearest(queries: Descriptors, base: Descriptors) -> Nearest:
-    """The two nearest rows of ``base`` (M, D) for each row of ``queries`` (N, D); N, M >= 1."""
-    base_squared = np.einsum("md,md->m", base, base)
-    rows = max(1, _DISTANCES_AT_ONCE // len(base))
-    parts = [
-        _nearest_of(queries[start : start + rows], base, base_squared)
-        for start in range(0, len(queries), rows)
-    ]
-    return Nearest(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    """The two nearest rows of ``base`` (M, D) for each row of ``queries`` (N, D); N, M >= 1.
+
+    One matrix of squared distances, a band of queries at a time, serves both directions; with the
+    squared lengths as two more columns the product itself is that matrix: |q|^2 - 2 q.b + |b|^2.
+    """
+    long_queries = np.column_stack([queries * np.float32(-2), _squared(queries), _ones(queries)])
+    long_base = np.column_stack([base, _ones(base), _squared(base)]).T
+    row = np.empty(len(queries), np.intp)
+    best, second = np.empty((2, len(queries)), np.float32)
+    nearest_query = np.full(len(base), np.inf, np.float32)
+    band = max(1, _DISTANCES_AT_ONCE // len(base))
+    for start in range(0, len(queries), band):
+        at = slice(start, start + band)
+        squared = long_queries[at] @ long_base
+        np.minimum(nearest_query, squared.min(axis=0), out=nearest_query)
+        every = np.arange(len(squared))
+        row[at] = squared.argmin(axis=1)
+        best[at] = squared[every, row[at]]
+        squared[every, row[at]] = np.inf
+        second[at] = squared.min(axis=1)
+    return Nearest(row, best, second, _first_of_equals(row, best == nearest_query[row]))
 
 
-def _nearest_of(queries: Descriptors, base: Descriptors, base_squared: Descriptors) -> Nearest:
-    squared = dot_products(queries * np.float32(-2), base)
-    squared += base_squared
-    own = np.einsum("nd,nd->n", queries, queries)
-    every = np.arange(len(queries))
-    row = squared.argmin(axis=1)
-    best = squared[every, row]
-    squared[every, row] = np.inf
-    return Nearest(row, best + own, squared.min(axis=1) + own)
+def _first_of_equals(row: NDArray[np.intp], nearest_to_it: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of the queries (N,) that are as near as any to the row they chose, the first of each row."""
+    candidates = np.flatnonzero(nearest_to_it)
+    mutual = np.zeros(len(row), bool)
+    mutual[candidates[np.unique(row[candidates], return_index=True)[1]]] = True
+    return mutual
+
+
+def _squared(descriptors: Descriptors) -> Descriptors:
+    return np.einsum("nd,nd->n", descriptors, descriptors)
+
+
+def _ones(descriptors: Descriptors) -> Descriptors:
+    return np.ones(len(descriptors), np.float32)
 
 
 def _gather(

@@ -21,15 +21,25 @@ def features(descriptors):
 
 
 def by_bfmatcher(words_1, words_2, ratio, mutual):
-    pairs = []
-    back = {m.queryIdx: m.trainIdx for m in cv2.BFMatcher().match(words_2, words_1)}
-    for found in cv2.BFMatcher().knnMatch(words_1, words_2, k=2):
-        best, second = found
-        if best.distance < ratio * second.distance and (
-            not mutual or back[best.trainIdx] == best.queryIdx
-        ):
-            pairs.append((best.queryIdx, best.trainIdx))
+    """OpenCV's matcher; mutual: no query is nearer to the row, and none before chose it as near."""
+    found = cv2.BFMatcher().knnMatch(words_1, words_2, k=2)
+    nearest_of_row = {m.trainIdx: m.distance for m in _turned(words_2, words_1)}
+    pairs, taken = [], set()
+    for best, second in found:
+        row = best.trainIdx
+        first_choice = best.distance <= nearest_of_row[row] and row not in taken
+        if first_choice:
+            taken.add(row)
+        if best.distance < ratio * second.distance and (first_choice or not mutual):
+            pairs.append((best.queryIdx, row))
     return pairs
+
+
+def _turned(words_2, words_1):
+    matches = cv2.BFMatcher().match(words_2, words_1)
+    for match in matches:
+        match.queryIdx, match.trainIdx = match.trainIdx, match.queryIdx
+    return matches
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,6 @@
 """Corner error of the recovered homography on real pairs with a known one, as a markdown table.
 
-    python benchmarks/homography_truth.py ../shared/data
+    python benchmarks/homography_truth.py [--data ../shared/data] [--into docs/results.md]
 
 The error is the mean distance between the corners of view 1 mapped by the recovered and by the true
 homography, in pixels of the picture scaled to a short side of 224.
@@ -8,8 +8,9 @@ homography, in pixels of the picture scaled to a short side of 224.
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,21 +85,42 @@ def _view(path: Path, slot: int, config: Config) -> View:
     return views.with_features(views.stored_view(frame, config), config)
 
 
-def main() -> None:
-    """Print the table."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/data")
-    print("| pair | true area | config | matches | inliers | corner error, px | area | verdict |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+def table(folder: Path) -> Iterator[str]:
+    """The lines of the table."""
+    yield "| pair | true area | config | matches | inliers | corner error, px | area | verdict |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, (first, second, truth) in true_pairs(folder).items():
         for label, config in CONFIGS.items():
             result = judged(first, second, truth, config)
             measures, error = result.measures, result.corner_error_px
             area = measures.overlap.area
-            print(
-                f"| {name} | {result.true_area:.2f} | {label} | {measures.matches} | "
-                f"{measures.inliers} | {'-' if error is None else f'{error:.2f}'} | "
-                f"{'-' if area is None else f'{area.smaller:.2f}'} | {result.verdict.reason} |"
-            )
+            cells = [
+                f"{result.true_area:.2f}",
+                label,
+                str(measures.matches),
+                "-" if measures.inliers is None else str(measures.inliers),
+                "-" if error is None or not np.isfinite(error) else f"{error:.2f}",
+                "-" if area is None else f"{area.smaller:.2f}",
+                result.verdict.reason,
+            ]
+            yield f"| {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table, and put it into a page if one is named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--into", type=Path, help="a page with the markers of this table")
+    arguments = parser.parse_args()
+    lines = []
+    for line in table(arguments.data):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.into:
+        from document import fill  # beside this file: not there when a test loads it by its path
+
+        fill(arguments.into, "homography_truth", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -26,19 +26,25 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import factory
 import numpy as np
 
+from mimic.geometry import patches
 from mimic.ids import seed_of
 from mimic.shards.part import write_part
 from mimic.storage import Storage
-from mimic.types import Part
+from mimic.types import Correspondences, Part
 from pipelines.pack import pack
 from schemas import UnitReport
 
 SLOTS = 61
 PICTURE_BYTES = 40_000
+SIZE = (456, 256)
+HOMOGRAPHY = [1.0, 0.01, -150.3, -0.01, 1.0, 4.2, 0.0, 0.0, 1.0]
 
 
-def parts(pairs: int) -> Iterator[Part]:
-    """Units of a minute of video: a frame a second, each with the next but one in range."""
+def parts(pairs: int, keep: bool) -> Iterator[Part]:
+    """Units of a minute of video: a frame a second, each with the next in range.
+
+    ``keep``: with their correspondences, as mining makes them.
+    """
     for number in range(-(-pairs // (SLOTS - 1))):
         name = f"video {number}"
         work = factory.unit(name)
@@ -46,17 +52,18 @@ def parts(pairs: int) -> Iterator[Part]:
         edges = tuple(_edge(work, slot) for slot in range(SLOTS - 1))
         rng = np.random.default_rng(seed_of(name))
         jpegs = {row["frame_id"]: rng.bytes(PICTURE_BYTES) for row in frames}
-        yield Part(work, frames, edges, jpegs)
+        corr = patches.corr(np.array(HOMOGRAPHY).reshape(3, 3), SIZE, SIZE, 16, False)
+        corrs = {(edge["frame_1"], edge["frame_2"]): corr for edge in edges}
+        yield Part(work, frames, edges, jpegs, Correspondences(16, False, corrs) if keep else None)
 
 
 def _frame(work: Any, slot: int) -> dict[str, Any]:
-    return factory.frame_row(work, slot) | {"width": 456, "height": 256}
+    return factory.frame_row(work, slot) | {"width": SIZE[0], "height": SIZE[1]}
 
 
 def _edge(work: Any, slot: int) -> dict[str, Any]:
     edge = factory.edge_row(work, slot, slot + 1)
-    homography = [1.0, 0.01, -150.3, -0.01, 1.0, 4.2, 0.0, 0.0, 1.0]
-    return edge | {"verdict": "kept", "homography": homography}
+    return edge | {"verdict": "kept", "homography": HOMOGRAPHY}
 
 
 def copy(reports: list[UnitReport], source: Path, target: Path) -> None:
@@ -74,13 +81,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=8192)
     parser.add_argument("--profile", action="store_true", help="print the dearest functions")
+    parser.add_argument(
+        "--recompute", action="store_true", help="parts without correspondences: compute them"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         store = Storage(root / "parts")
         reports = [
             UnitReport(p.unit.unit_id, p.unit.item.name, "done", {}, write_part(p, store, "p"))
-            for p in parts(options.pairs)
+            for p in parts(options.pairs, not options.recompute)
         ]
         config = factory.config(pack={"samples_per_shard": 2048, "val_share": 0.05})
         copy(reports, root / "parts", root / "warm")

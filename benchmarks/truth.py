@@ -1,6 +1,6 @@
 """Truth and yield: every mined pair of a real walk judged by co-visibility from depth and pose.
 
-    python benchmarks/truth.py [--data ../shared/data]
+    python benchmarks/truth.py [--data ../shared/data] [--into docs/overlap.md]
 
 The video ``videos/office_walk_vp9.webm`` is the footage of ``rgbd/hololens_000``: frame 5k of the
 video is the k-th file of the folder. Prints, as markdown: precision, yield and recall of both
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from document import fill
 
 from mimic import sources
 from mimic.config import Config, load_config
@@ -169,41 +170,57 @@ def correlation_table(edges: list[dict], truth: Truth) -> Iterator[str]:
         yield f"| {low:.1f} to {high:.1f} | {chosen.sum()} | " + " | ".join(cells) + " |"
 
 
-MEASURES = ("patch", "area", "coverage")
+MEASURES = ("patch", "area", "coverage", "support")
 
 
-def main() -> None:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=default)
-    data = parser.parse_args().data
+def tables(data: Path) -> Iterator[str]:
+    """The lines of both tables."""
     video = data / "videos" / "office_walk_vp9.webm"
     walk = load_walk(data / "rgbd" / "hololens_000")
     truth, pessimist = Truth(walk), Truth(walk, holes_count=True)
     minutes = 373 / VIDEO_FPS / 60
 
-    print("| preset | candidates | kept | kept a minute | precision | recall, forward | recall |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    runs = {
-        "default": load_config(),
-        "mimic": load_config("mimic"),
-        "peer's plain procedure": load_config("mimic", assignments=("sampling.strides=[1]",)),
-    }
-    for name, config in runs.items():
+    yield "| run | candidates | kept | kept a minute | precision | recall, forward | recall |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for name, config in RUNS.items():
         edges = list(mined_edges(video, config))
-        print(yield_row(name, edges, truth, minutes))
-        print(yield_row(f"{name}, holes count against", edges, pessimist, minutes), flush=True)
+        yield yield_row(name, edges, truth, minutes)
+        yield yield_row(f"{name}, holes count against", edges, pessimist, minutes)
 
     # Every pair within two seconds, whatever its verdict: what is each measure worth?
-    ladder = list(range(1, WITHIN_FILES + 1))
     exhaustive: list[dict] = []
-    for stride in ladder:
+    for stride in range(1, WITHIN_FILES + 1):
         config = load_config(assignments=(f"sampling.strides=[{stride}]",))
         exhaustive += mined_edges(video, config)
-    print()
-    for line in correlation_table(exhaustive, truth):
-        print(line)
+    yield ""
+    yield from correlation_table(exhaustive, truth)
+
+
+MEASURES = ("patch", "area", "coverage", "support")
+NEIGHBOURS = "sampling.strides=[1]"
+THREE_A_SECOND = "source.video.interval_s=0.3333333333333333"
+RUNS = {
+    "default": load_config(),
+    "mimic": load_config("mimic"),
+    "mimic, a frame every 1/3 s": load_config("mimic", assignments=(THREE_A_SECOND,)),
+    "the peer's plain procedure (1 s neighbours)": load_config("mimic", assignments=(NEIGHBOURS,)),
+    "the same, 1/3 s neighbours": load_config("mimic", assignments=(NEIGHBOURS, THREE_A_SECOND)),
+}
+
+
+def main() -> None:
+    """Print the tables, and put them into a page if one is named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--into", type=Path, help="a page with the markers of these tables")
+    arguments = parser.parse_args()
+    lines = []
+    for line in tables(arguments.data):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.into:
+        fill(arguments.into, "truth", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -248,7 +248,10 @@ class RunConfig(_Strict):
     cpus: int | None = Field(None, ge=1, description="CPUs of a local Ray; default: all")
     timeout_s: float = Field(900.0, gt=0, description="wall time of one unit before it is killed")
     memory_mb: int = Field(
-        2048, ge=128, description="memory of one worker before its unit is killed"
+        2048,
+        ge=128,
+        description="private memory that a unit may take beyond what its worker held before; an "
+        "allocation past it fails, and with it the attempt (enforced on Linux)",
     )
     attempts: int = Field(2, ge=1, description="tries before a unit is quarantined")
     lease: int = Field(4, ge=1, description="units handed to a worker at once")

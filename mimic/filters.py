@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from mimic.config import Config, ConfigError
 from mimic.geometry.homography import MIN_SANITY, sanity
+from mimic.geometry.overlap import SUPPORT_RADIUS
 from mimic.matching.thumbs import thumb_measures
 from mimic.types import KEPT, Directed, EdgeMeasures, Verdict, View
 
@@ -25,6 +26,9 @@ class Evidence:
     shots: tuple[int, int]
     luminance: tuple[float, float]
 
+
+FORWARD_SCALE = 1.1
+"""A zoom between the views from which the camera did move, however little the far scene did."""
 
 Question = Callable[[Evidence, Config], float | None]
 Questions = tuple[tuple[str, Question], ...]
@@ -113,7 +117,16 @@ def _few_matches(evidence: Evidence, config: Config) -> float | None:
 
 
 def _no_homography(evidence: Evidence, _config: Config) -> float | None:
-    return 0.0 if evidence.measures.homography is None else None
+    """None was found, or one that most of the verified matches have nothing to do with.
+
+    Parallax alone must not reject a pair, but where most of its matches cannot be supporters, its
+    overlap would be that of a few accidental ones.
+    """
+    measures = evidence.measures
+    if measures.homography is None:
+        return 0.0
+    miss_px, reach_px = measures.parallax_px, SUPPORT_RADIUS * max(evidence.sizes[1])
+    return miss_px if miss_px is not None and miss_px > reach_px else None
 
 
 def _insane_homography(evidence: Evidence, config: Config) -> float | None:
@@ -149,9 +162,12 @@ def _verified(evidence: Evidence) -> int:
 
 
 def _unmoved(evidence: Evidence, config: Config) -> float | None:
-    """A camera that stands still before moving things or changing light; in pixels at 224."""
-    motion_px = evidence.measures.motion_px
-    if motion_px is None:
+    """A camera that stands still before moving things or changing light; in pixels at 224.
+
+    One that goes forward leaves what is far where it was, too, but sees it grow.
+    """
+    motion_px, ratio = evidence.measures.motion_px, evidence.measures.scale_ratio
+    if motion_px is None or (ratio is not None and ratio >= FORWARD_SCALE):
         return None
     return _below(motion_px * 224 / min(evidence.sizes[1]), config.filters.min_motion_px)
 

@@ -73,7 +73,10 @@ def edge_row(unit_id: str, edge: Edge) -> dict[str, Any]:
 
 
 def measures_of(row: dict[str, Any]) -> EdgeMeasures:
-    """The measures in a row of ``schemas.EDGES``: the inverse of :func:`edge_row`."""
+    """The measures in a row of ``schemas.EDGES``: the inverse of :func:`edge_row`.
+
+    All but ``corr``, which no row holds.
+    """
     keypoints = (row["keypoints_1"], row["keypoints_2"])
     homography = row["homography"]
     return EdgeMeasures(

@@ -457,8 +457,7 @@ def _sentence(kind: _Kind, action: str, url: str, error: BaseException) -> Stora
     """The one sentence that a person reads."""
     detail = str(error).replace("\n", " ") or type(error).__name__
     if kind == "missing":
-        what = "the bucket does not exist" if _http_code(error) == "NoSuchBucket" else "not found"
-        return MissingError(f"cannot {action} {url}: {what}; check the address")
+        return MissingError(f"cannot {action} {url}: {_what_is_missing(url, error)}")
     if kind == "full":
         return StorageError(
             f"cannot {action} {url}: no space left; free some and run the same command again "
@@ -474,6 +473,16 @@ def _sentence(kind: _Kind, action: str, url: str, error: BaseException) -> Stora
             "network and the endpoint, then run the same command again"
         )
     return StorageError(f"cannot {action} {url}: {detail}; check the address and the disk")
+
+
+def _what_is_missing(url: str, error: BaseException) -> str:
+    if _http_code(error) == "NoSuchBucket":
+        return "the bucket does not exist; check the address"
+    if not _has_protocol(url):
+        for parent in Path(url).parents:
+            if parent.is_file():
+                return f"{parent} is a file, not a folder; choose another folder"
+    return "not found; check the address"
 
 
 @contextlib.contextmanager

@@ -253,7 +253,8 @@ class EdgeMeasures:
     zoom between the views, >= 1. ``parallax_px``: how far epipolar inliers lie from where H puts
     them (median, stored pixels). ``motion_px``: median displacement of the inliers.
     ``static_share``: share of thumb pixels that did not change. ``dynamic_share``: share of matches
-    that fit neither H nor F.
+    that fit neither H nor F. ``corr`` (N, 2): the patch correspondence under H; it is no number to
+    judge by and lies beside the tables (see :class:`Correspondences`).
     """
 
     interval_s: float | None = None
@@ -272,6 +273,7 @@ class EdgeMeasures:
     thumb_difference: float | None = None
     static_share: float | None = None
     dynamic_share: float | None = None
+    corr: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +302,29 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
+class Correspondences:
+    """Patch correspondences of edges, and the two options that decided them.
+
+    ``pairs`` maps (frame 1, frame 2) to (N, 2) int32: patch of view 1, patch of view 2. They follow
+    from the homographies; they are kept so that packing need not compute them again.
+    """
+
+    patch_size: int
+    outside_votes: bool
+    pairs: dict[tuple[str, str], NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The product of a unit, before it is written: rows for the tables, and the pictures to store.
 
     ``frames`` and ``edges`` are rows of ``schemas.FRAMES`` and ``schemas.EDGES``; ``jpegs`` maps a
-    frame id to its encoded picture.
+    frame id to its encoded picture. ``corrs`` holds correspondences of edges that may become
+    samples (of others, and where it is None, they are computed when they are asked for).
     """
 
     unit: WorkUnit
     frames: tuple[dict[str, Any], ...]
     edges: tuple[dict[str, Any], ...]
     jpegs: dict[str, bytes]
+    corrs: Correspondences | None = None

@@ -16,7 +16,7 @@ from mimic.config import Config
 from mimic.graph import edge_row, frame_row
 from mimic.matching.measure import measure as measure_edge
 from mimic.sampling import POLICIES, Window, margin_slots
-from mimic.types import Edge, Part, View, WorkUnit
+from mimic.types import Correspondences, Edge, Part, View, WorkUnit
 
 
 def run_unit(unit: WorkUnit, config: Config) -> Part:
@@ -85,12 +85,16 @@ class _Book:
         self._frames: dict[str, dict[str, Any]] = {}
         self._edges: dict[tuple[str, str], dict[str, Any]] = {}
         self._jpegs: dict[str, bytes] = {}
+        overlap = config.overlap
+        self._corrs = Correspondences(overlap.patch_size, overlap.outside_votes, {})
         self._asked: set[str] = set()
 
     def add_edge(self, edge: Edge) -> None:
         self._edges.setdefault((edge.frame_1, edge.frame_2), edge_row(self._unit_id, edge))
         if edge.verdict.kept or self._above_floor(edge):
             self._asked |= {edge.frame_1, edge.frame_2}
+            if edge.measures.corr is not None:
+                self._corrs.pairs.setdefault((edge.frame_1, edge.frame_2), edge.measures.corr)
 
     def add_view(self, view: View) -> None:
         frame_id = view.info.frame_id
@@ -107,6 +111,7 @@ class _Book:
             frames=tuple(sorted(frames, key=lambda row: (row["slot"], row["frame_id"]))),
             edges=edges,
             jpegs={name: self._jpegs[name] for name in sorted(self._asked)},
+            corrs=self._corrs,
         )
 
     def _above_floor(self, edge: Edge) -> bool:

@@ -49,5 +49,10 @@ class Finished:
     message: str
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 unit``, ``2 units``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 Event = Planned | Attempted | Packing | Note | Finished
 OnEvent = Callable[[Event], None]

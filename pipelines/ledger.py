@@ -121,6 +121,10 @@ class Ledger:
         """Record that a unit failed."""
         self._storage.write(_name(QUARANTINE, failure.unit_id), dump(failure).encode())
 
+    def quarantined(self) -> set[str]:
+        """Units with a failure record."""
+        return set(_ids(entry.name for entry in self._storage.list(QUARANTINE)))
+
     def release(self, unit_ids: Iterable[str]) -> None:
         """Remove failure records, so that the units are mined again."""
         for unit_id in unit_ids:

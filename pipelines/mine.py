@@ -18,15 +18,32 @@ from mimic.sources import Recognised
 from mimic.storage import Storage
 from mimic.types import Skipped, WorkUnit
 from mimic.unit import run_unit
-from pipelines.events import Attempted, Event, Finished, Note, OnEvent, Packing, Planned
-from pipelines.executors import Outcome, make_executor
+from pipelines.events import (
+    Attempted,
+    Event,
+    Finished,
+    Note,
+    OnEvent,
+    Packing,
+    Planned,
+    counted,
+)
+from pipelines.executors import LazyExecutor, Outcome
 from pipelines.folder import LOG_NAME, check_folder, prepare_folder, read_config
 from pipelines.interrupt import interruptible
 from pipelines.ledger import Ledger, MineUnit, commit_unit, compact
 from pipelines.limits import crash_point
 from pipelines.log import JsonLog
 from pipelines.pack import pack
-from pipelines.plan import Plan, Slice, make_plan, read_plan, write_plan
+from pipelines.plan import (
+    Plan,
+    Slice,
+    make_plan,
+    planned_source,
+    read_plan,
+    replanned,
+    write_plan,
+)
 from schemas import Failure, Manifest, ShardEntry, UnitReport
 
 EXIT_DONE = 0
@@ -90,6 +107,7 @@ def mine(
                 run = _Run(storage, config, _both(log, on_event), stop, mine_unit)
                 if note:
                     run.say(Note(note))
+                run.forget_strangers(plan)
                 write_plan(plan, storage)
                 return run.finish(plan, manifest, slice)
     except KeyboardInterrupt:
@@ -122,7 +140,10 @@ def retry(
             plan = read_plan(storage)
             with JsonLog(log_file or storage.local_path(LOG_NAME)) as log:
                 again = _Run(storage, config, _both(log, on_event), stop, mine_unit)
-                again.release(plan, reason)
+                chosen = again.chosen(plan, reason)
+                plan = replanned(plan, chosen, config)
+                write_plan(plan, storage)
+                again.release(chosen)
                 return again.finish(plan, manifest, None)
     except KeyboardInterrupt:
         return _interrupted(out)
@@ -143,31 +164,45 @@ class _Run:
         self._storage = storage
         self._config = config
         self._stop = stop
+        self._executor = LazyExecutor(config.run)
         self._ledger = Ledger(storage)
         self._work = partial(commit_unit, config=config, out=storage.url, mine_unit=mine_unit)
         self._packed: set[str] = set()
         self._reports: dict[str, UnitReport] = {}
         self._failures: dict[str, Failure] = {}
 
-    def release(self, plan: Plan, reason: str | None) -> None:
-        """Take the failures of this reason out of quarantine."""
+    def forget_strangers(self, plan: Plan) -> None:
+        """Drop failures of files that have since changed or gone from the same source."""
+        if planned_source(self._storage) == plan.source:
+            planned = {unit.unit_id for unit in plan.units}
+            self._ledger.release(self._ledger.quarantined() - planned)
+
+    def chosen(self, plan: Plan, reason: str | None) -> set[str]:
+        """The units in quarantine for this reason (or any)."""
         failures = self._ledger.load().failures.values()
-        chosen = [f.unit_id for f in failures if reason is None or f.reason == reason]
+        chosen = {f.unit_id for f in failures if reason is None or f.reason == reason}
         if reason is not None and not chosen:
             reasons = ", ".join(sorted({f.reason for f in failures})) or "none"
             raise MimicError(
                 f"--reason {reason}: no unit failed for it (reasons in quarantine: {reasons})"
             )
         planned = {unit.unit_id for unit in plan.units}
-        strangers = [unit_id for unit_id in chosen if unit_id not in planned]
+        strangers = chosen - planned
         if strangers:
-            self.say(
-                Note(f"{len(strangers)} failures are of files that the last plan no longer held")
-            )
-        self._ledger.release(chosen)
+            what = counted(len(strangers), "failure")
+            self.say(Note(f"{what} of files that the last plan no longer held: dropped"))
+        return chosen
+
+    def release(self, unit_ids: Iterable[str]) -> None:
+        """Take units out of quarantine."""
+        self._ledger.release(unit_ids)
 
     def finish(self, plan: Plan, manifest: Manifest | None, part: Slice | None) -> MineResult:
         """Mine what is missing of the plan, and pack it."""
+        with self._executor:
+            return self._finish(plan, manifest, part)
+
+    def _finish(self, plan: Plan, manifest: Manifest | None, part: Slice | None) -> MineResult:
         self._packed = known_units(self._storage, manifest.graph) if manifest else set()
         units = plan.units if part is None else part.of(plan.units)
         todo = self._open(units)
@@ -203,10 +238,8 @@ class _Run:
         if not todo:
             return
         in_process = self._config.run.executor == "serial"
-        with (
-            make_executor(self._config.run) as executor,
-            interruptible(self._stop, at_once=in_process),
-        ):
+        executor = self._executor.started()
+        with interruptible(self._stop, at_once=in_process):
             executor.run(todo, self._work, self._settle, self._stop)
 
     def _settle(self, outcome: Outcome) -> None:
@@ -252,7 +285,14 @@ class _Run:
 
     def _pack_once(self) -> Manifest:
         store = self._storage
-        return pack(self._reports.values(), store, store, self._config, run=_one_by_one)
+        return pack(self._reports.values(), store, store, self._config, run=self._write_shards)
+
+    def _write_shards(
+        self, write: Callable[[ShardTask], ShardEntry], tasks: Iterable[ShardTask]
+    ) -> Iterator[ShardEntry]:
+        """Wherever units are mined: shards are independent, and any order gives the same bytes."""
+        yield from self._executor.map(partial(_between_crash_points, write), tasks)
+        crash_point("before_manifest")
 
     def _result(
         self,
@@ -285,36 +325,32 @@ class _Run:
     ) -> str:
         if failed:
             end = (
-                f"; {failed} of {units} units failed and are in quarantine: `mimic retry "
-                f"{self._storage.url}` tries them again"
+                f"; {failed} of {counted(units, 'unit')} failed, in quarantine: `mimic retry "
+                f"{self._storage.url}` tries again"
             )
         else:
             end = ""
         if part is not None:
             return (
-                f"slice {part.index}/{part.count} is mined ({units - failed} units); when all "
-                f"slices are, run the same command without --slice to pack{end}"
+                f"slice {part.index}/{part.count} is mined ({counted(units - failed, 'unit')}); "
+                f"when all slices are, run the same command without --slice to pack{end}"
             )
         pairs = counts.get("samples", counts.get("kept", 0))
+        what = f"{counted(units - failed, 'unit')}, {counted(pairs, 'pair')}"
         if not worked and not self._reports:
-            return f"nothing to do: {units - failed} units, {pairs} pairs are in the shards{end}"
-        return f"{units - failed} units, {pairs} pairs in {self._storage.url}{end}"
+            return f"nothing to do: {what} in the shards{end}"
+        return f"{what} in {self._storage.url}{end}"
 
     def _ended(self, result: MineResult) -> MineResult:
         self.say(Finished(result.exit_code, result.message))
         return result
 
 
-def _one_by_one(
-    write: Callable[[ShardTask], ShardEntry], tasks: Iterable[ShardTask]
-) -> Iterator[ShardEntry]:
-    """Write shards here, one after the other: packing waits for the disk, not for cores."""
-    for task in tasks:
-        crash_point("before_shard")
-        entry = write(task)
-        crash_point("after_shard")
-        yield entry
-    crash_point("before_manifest")
+def _between_crash_points(write: Callable[[ShardTask], ShardEntry], task: ShardTask) -> ShardEntry:
+    crash_point("before_shard")
+    entry = write(task)
+    crash_point("after_shard")
+    return entry
 
 
 def _interrupted(out: str) -> MineResult:

@@ -13,28 +13,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
 from mimic.config import Config, config_from
 from mimic.errors import DamagedError, MimicError
 from mimic.shards.graph import (
-    PLACE,
     GraphWriter,
     UnitGraph,
     known_units,
     units_of_parts,
     units_of_shards,
 )
-from mimic.shards.layout import ShardPlan, lay_out, next_numbers
-from mimic.shards.part import UnitSource
+from mimic.shards.layout import ID_TYPE, lay_out, next_numbers
 from mimic.shards.reader import Shards, read_manifest
-from mimic.shards.sample import VIEW_FIELDS, Context, pair_key
+from mimic.shards.sample import Context
 from mimic.shards.tables import Row
 from mimic.shards.verify import damaged_files
 from mimic.shards.versions import merged, versions
-from mimic.shards.writer import PairTask, Place, ShardTask, write_shard
+from mimic.shards.writer import ShardTask, write_shard
 from mimic.storage import Storage
-from mimic.types import KEPT
+from pipelines.chosen import Chosen
 from pipelines.select import check_only_selection_differs, is_same_selection, rejudged
 from schemas import MANIFEST_NAME, FileEntry, Manifest, ShardEntry, UnitReport
 
@@ -42,7 +41,6 @@ Run = Callable[[Callable[[ShardTask], ShardEntry], Iterable[ShardTask]], Iterabl
 """Runs independent tasks, in any order and place: ``map`` does it here, one after the other."""
 
 _OURS = re.compile(r"(train|val)-\d{6}\.(tar|parquet)")
-_FRAME_COLUMNS = [*VIEW_FIELDS]
 
 
 def pack(
@@ -81,7 +79,8 @@ def pack(
         if report.part is None:
             counts.update(report.counts)
     job = _Job(parts, out, config, mined, before, run)
-    return _pack_units(units_of_parts(fresh, parts), counts, len(fresh), job)
+    options = Context.of(config).corr_options
+    return _pack_units(units_of_parts(fresh, parts, options), counts, len(fresh), job)
 
 
 def repack(shards: Storage, out: Storage, config: Config, *, run: Run = map) -> Manifest:
@@ -147,10 +146,11 @@ def _pack_units(
     units: Iterable[UnitGraph | Row], counts: Counter[str], unit_count: int, job: _Job
 ) -> Manifest:
     """Graph, then shards, then the manifest; ``counts`` are those of units without part."""
-    chosen = _Chosen(_keys_in(job.out, job.before))
-    graph = _write_graph(units, chosen, job)
     made = versions()
-    shards = _write_shards(chosen, made, job)
+    with Chosen(_keys_in(job.out, job.before)) as chosen:
+        graph = _write_graph(units, chosen, job)
+        chosen.settle()
+        shards = _write_shards(chosen, made, job)
     config, before = job.config, job.before
     totals = Counter(before.counts if before else {}) + counts + chosen.counts
     manifest = Manifest(
@@ -170,7 +170,7 @@ def _pack_units(
 
 
 def _write_graph(
-    units: Iterable[UnitGraph | Row], chosen: _Chosen, job: _Job
+    units: Iterable[UnitGraph | Row], chosen: Chosen, job: _Job
 ) -> tuple[FileEntry, ...]:
     """Stream the units into the graph's tables, judged anew where asked."""
     mined, config = job.mined, job.config
@@ -190,11 +190,11 @@ def _write_graph(
     return graph.entries
 
 
-def _write_shards(chosen: _Chosen, made: dict[str, str], job: _Job) -> list[ShardEntry]:
+def _write_shards(chosen: Chosen, made: dict[str, str], job: _Job) -> list[ShardEntry]:
     """Lay the chosen pairs out and write them as independent tasks."""
     config = job.config
     plans = lay_out(
-        chosen.keys,
+        (key.decode() for key in chosen.keys),
         chosen.scenes,
         seed=config.seed,
         val_share=config.pack.val_share,
@@ -247,10 +247,14 @@ def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _keys_in(out: Storage, manifest: Manifest | None) -> set[str]:
+def _keys_in(out: Storage, manifest: Manifest | None) -> NDArray[np.bytes_]:
+    """(N,) sorted keys of the samples in finished shards."""
     if manifest is None:
-        return set()
-    return set(Shards(out).index(columns=["key"])["key"].to_pylist())
+        return np.zeros(0, ID_TYPE)
+    shards = Shards(out)
+    tables = (shards.shard_index(shard, ["key"]) for shard in shards.shards())
+    keys = [np.array(table["key"].to_pylist(), ID_TYPE) for table in tables]
+    return np.sort(np.concatenate([np.zeros(0, ID_TYPE), *keys]))
 
 
 def _id_of(unit: UnitGraph | Row) -> str:
@@ -263,127 +267,3 @@ def _remove_strays(out: Storage, manifest: Manifest) -> None:
     for entry in out.list(recursive=False):
         if _OURS.fullmatch(entry.name) and entry.name not in listed:
             out.delete(entry.name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A chosen pair: rows in the tables of edges and frames, and its unit."""
-
-    edge: int
-    frame_1: int
-    frame_2: int
-    unit: int
-
-
-class _Chosen:
-    """The pairs to write, as compact columns: what the driver holds of the whole graph.
-
-    Pairs whose key was met before (in earlier shards or units) are counted and left out.
-    """
-
-    def __init__(self, known_keys: set[str]) -> None:
-        self.keys: list[str] = []
-        self.scenes: list[str] = []
-        self.counts: Counter[str] = Counter()
-        self._known = known_keys
-        self._units: list[UnitSource] = []
-        self._rows: list[_Row] = []
-        self._corrs: dict[str, Place] = {}
-        self._edges = _Stack()
-        self._frames = _Stack()
-
-    def add(self, unit: UnitGraph) -> None:
-        verdicts = unit.edges["verdict"].to_pylist()
-        self.counts.update(verdicts)
-        stored = unit.places["place_name"].is_valid().to_pylist()
-        self.counts.update(candidates=len(verdicts), frames=len(stored), stored=sum(stored))
-        row_of = {name: row for row, name in enumerate(unit.frames["frame_id"].to_pylist())}
-        firsts, seconds = (unit.edges[c].to_pylist() for c in ("frame_1", "frame_2"))
-        picked: list[tuple[int, str, int, int]] = []
-        for row, verdict in enumerate(verdicts):
-            if verdict == KEPT:
-                views = (row_of[firsts[row]], row_of[seconds[row]])
-                self._pick(row, pair_key(firsts[row], seconds[row]), views, stored, picked)
-        if picked:
-            self._store(unit, picked)
-
-    def _pick(
-        self,
-        row: int,
-        key: str,
-        views: tuple[int, int],
-        stored: list[bool],
-        picked: list[tuple[int, str, int, int]],
-    ) -> None:
-        if not (stored[views[0]] and stored[views[1]]):
-            self.counts["not_stored"] += 1
-        elif key in self._known:
-            self.counts["duplicates"] += 1
-        else:
-            self._known.add(key)
-            self.counts["samples"] += 1
-            picked.append((row, key, *views))
-
-    def _store(self, unit: UnitGraph, picked: list[tuple[int, str, int, int]]) -> None:
-        used = sorted({view for _, _, *views in picked for view in views})
-        first_edge = self._edges.append(unit.edges.take([row for row, *_ in picked]))
-        frames = unit.frames.select(_FRAME_COLUMNS).replace_schema_metadata(None)
-        for name in PLACE.names:
-            frames = frames.append_column(PLACE.field(name), unit.places[name])
-        first_frame = self._frames.append(frames.take(used))
-        place = {view: first_frame + n for n, view in enumerate(used)}
-        for n, (_, key, view_1, view_2) in enumerate(picked):
-            row = _Row(first_edge + n, place[view_1], place[view_2], len(self._units))
-            self.keys.append(key)
-            self.scenes.append(unit.source.scene)
-            self._rows.append(row)
-            if key in unit.corrs:
-                self._corrs[key] = unit.corrs[key]
-        self._units.append(unit.source)
-
-    def pairs(self, plan: ShardPlan) -> tuple[PairTask, ...]:
-        """The tasks of one shard's pairs, in order."""
-        rows = [self._rows[i] for i in plan.samples]
-        edges = self._edges.rows([row.edge for row in rows])
-        frames_1 = self._frames.rows([row.frame_1 for row in rows])
-        frames_2 = self._frames.rows([row.frame_2 for row in rows])
-        return tuple(
-            PairTask(
-                key=self.keys[i],
-                source=self._units[row.unit],
-                edge=edge,
-                frames=(frame_1, frame_2),
-                pictures=(_place(frame_1), _place(frame_2)),
-                corr=self._corrs.get(self.keys[i]),
-            )
-            for i, row, edge, frame_1, frame_2 in zip(
-                plan.samples, rows, edges, frames_1, frames_2, strict=True
-            )
-        )
-
-
-class _Stack:
-    """A table that grows by small pieces, compacted now and then."""
-
-    def __init__(self) -> None:
-        self._pieces: list[pa.Table] = []
-        self._length = 0
-
-    def append(self, table: pa.Table) -> int:
-        """Add rows; the number of the first of them is returned."""
-        first = self._length
-        self._pieces.append(table.replace_schema_metadata(None))
-        self._length += len(table)
-        if len(self._pieces) > 1024:
-            self._pieces = [pa.concat_tables(self._pieces).combine_chunks()]
-        return first
-
-    def rows(self, numbers: list[int]) -> list[Row]:
-        if len(self._pieces) > 1:
-            self._pieces = [pa.concat_tables(self._pieces).combine_chunks()]
-        rows: list[Row] = self._pieces[0].take(numbers).to_pylist()
-        return rows
-
-
-def _place(frame: Row) -> Place:
-    return Place(*(frame[name] for name in PLACE.names))

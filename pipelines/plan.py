@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from mimic import sources
 from mimic.config import Config
-from mimic.errors import DamagedError, MimicError
-from mimic.storage import Storage
+from mimic.errors import DamagedError, MimicError, StorageError
+from mimic.storage import MissingError, Storage
 from mimic.types import Skipped, SourceItem, Span, WorkUnit
 from schemas import PLAN, SchemaError, check_schema
 
@@ -29,6 +29,7 @@ JPEG_BYTES_PER_PIXEL = 0.45
 ASPECT = 1.6
 """A typical long side over a short side (for the estimate of output alone)."""
 _SKIPPED_KEY = b"mimic.skipped"
+_SOURCE_KEY = b"mimic.source"
 _SCHEMA_KEY = b"mimic.schema"
 
 
@@ -71,10 +72,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Units in plan order (by item, then slot), and what was found but will not be mined."""
+    """Units in plan order (by item, then slot), and what was found but will not be mined.
+
+    ``source`` is the address that was planned; "" where it is not known.
+    """
 
     units: tuple[WorkUnit, ...]
     skipped: tuple[Skipped, ...]
+    source: str = ""
 
     def summary(self, config: Config) -> Summary:
         """Its totals."""
@@ -84,7 +89,7 @@ class Plan:
         picture_bytes = config.image.size**2 * aspect * JPEG_BYTES_PER_PIXEL
         return Summary(
             units=len(self.units),
-            items=len({(unit.item.kind, unit.item.name) for unit in self.units}),
+            items=len({_item_key(unit) for unit in self.units}),
             footage_s=sum(unit.footage_s for unit in self.units),
             estimated_cpu_s=sum(unit.estimated_s for unit in self.units),
             estimated_pairs=pairs,
@@ -106,10 +111,11 @@ def make_plan(source: str | sources.Recognised, config: Config) -> Plan:
             skipped.append(found)
         else:
             units.extend(sources.split(found, config))
-    return plan_of(units, skipped)
+    where = source if isinstance(source, str) else source.where
+    return plan_of(units, skipped, Storage(where).url)
 
 
-def plan_of(units: Iterable[WorkUnit], skipped: Iterable[Skipped] = ()) -> Plan:
+def plan_of(units: Iterable[WorkUnit], skipped: Iterable[Skipped] = (), source: str = "") -> Plan:
     """A plan in its one order; of units with the same id (the same content) the first stays."""
     unique: dict[str, WorkUnit] = {}
     for unit in sorted(units, key=_place_of):
@@ -117,13 +123,15 @@ def plan_of(units: Iterable[WorkUnit], skipped: Iterable[Skipped] = ()) -> Plan:
     return Plan(
         tuple(unique.values()),
         tuple(sorted(skipped, key=lambda entry: (entry.name, entry.reason, entry.message))),
+        source,
     )
 
 
 def write_plan(plan: Plan, storage: Storage) -> None:
     """Write ``.mimic/plan.parquet``: the same plan gives the same bytes."""
     skipped = json.dumps([dataclasses.asdict(entry) for entry in plan.skipped])
-    schema = PLAN.with_metadata({**PLAN.metadata, _SKIPPED_KEY: skipped.encode()})
+    said = {_SKIPPED_KEY: skipped.encode(), _SOURCE_KEY: json.dumps(plan.source).encode()}
+    schema = PLAN.with_metadata({**PLAN.metadata, **said})
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for start in range(0, len(plan.units), ROWS_AT_ONCE):
@@ -145,11 +153,59 @@ def read_plan(storage: Storage) -> Plan:
         metadata = file.schema_arrow.metadata or {}
         check_schema(int(metadata[_SCHEMA_KEY]), where)
         skipped = tuple(Skipped(**entry) for entry in json.loads(metadata[_SKIPPED_KEY]))
-        return Plan(tuple(_units_in(file)), skipped)
+        return Plan(tuple(_units_in(file)), skipped, _source_in(metadata))
     except SchemaError as error:
         raise DamagedError(str(error)) from error
     except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"{where}: not a plan ({error}); mine again") from error
+
+
+def planned_source(storage: Storage) -> str | None:
+    """The address that the plan there is of; None without a plan that can be read."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(storage.read(PLAN_NAME)))
+        return _source_in(file.schema_arrow.metadata or {})
+    except (MissingError, pa.ArrowException, ValueError):
+        return None
+
+
+def replanned(plan: Plan, unit_ids: Collection[str], config: Config) -> Plan:
+    """The plan with the items of these units looked at anew: a mended file has other units.
+
+    An item that is gone, or that still cannot be planned, keeps its units; they fail again and say
+    why. What else is new in the source is left to ``mimic mine``.
+    """
+    items = {_item_key(unit) for unit in plan.units if unit.unit_id in unit_ids}
+    found = _found_again(plan.source, items, config) if plan.source and items else ()
+    fresh = [unit for unit in found if _item_key(unit) in items]
+    renewed = {_item_key(unit) for unit in fresh}
+    kept = [unit for unit in plan.units if _item_key(unit) not in renewed]
+    return plan_of([*kept, *fresh], plan.skipped, plan.source)
+
+
+def _found_again(
+    source: str, items: Collection[tuple[str, str]], config: Config
+) -> Sequence[WorkUnit]:
+    try:
+        found = sources.recognise(source, config)
+        files = {
+            kind: [f for f in files if kind != "video" or (kind, f.name) in items]
+            for kind, files in found.files.items()
+            if any(kind == item_kind for item_kind, _ in items)
+        }
+        return make_plan(dataclasses.replace(found, files=files), config).units
+    except StorageError:
+        raise
+    except MimicError:
+        return ()  # nothing of it is left, or none of it can be read
+
+
+def _source_in(metadata: dict[bytes, bytes]) -> str:
+    return str(json.loads(metadata.get(_SOURCE_KEY, b'""')))
+
+
+def _item_key(unit: WorkUnit) -> tuple[str, str]:
+    return unit.item.kind, unit.item.name
 
 
 def _place_of(unit: WorkUnit) -> tuple[str, str, int, str]:

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipelines.events import Attempted, Event, Finished, Note, OnEvent, Packing, Planned
+from pipelines.events import (
+    Attempted,
+    Event,
+    Finished,
+    Note,
+    OnEvent,
+    Packing,
+    Planned,
+    counted,
+)
 from schemas import Failure, UnitReport
 
 PLAIN_EVERY_S = 10.0
@@ -77,6 +86,7 @@ class _Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tally = Tally()
+        self._said: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -87,14 +97,14 @@ class _Lines:
                 self._tally.add(event)
                 self._attempted(event)
             case Packing():
-                self._say(f"packing {event.units} units into shards")
+                self._say(f"packing {counted(event.units, 'unit')} into shards")
             case Note():
                 self._say(event.text)
             case Finished():
                 self._say(event.message)
 
     def _planned(self, event: Planned) -> None:
-        parts = [f"{event.units} units", f"{event.todo} to mine"]
+        parts = [counted(event.units, "unit"), f"{event.todo:,} to mine"]
         if event.done:
             parts.append(f"{event.done} done before")
         if event.quarantined:
@@ -109,7 +119,13 @@ class _Lines:
         result = event.outcome.result
         if isinstance(result, Failure):
             what = "failed" if event.outcome.final else "will be tried again"
-            self._say(f"{what} ({result.reason}): {result.message}")
+            self._say_once(f"{what} ({result.reason}): {result.message}")
+
+    def _say_once(self, text: str) -> None:
+        """All units of a bad file may fail for the same reason: one line is enough."""
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
@@ -130,7 +146,7 @@ class _Plain(_Lines):
         self._last = now
         left = f", {_clock_of(tally.left_s)} left" if tally.left_s else ""
         self._say(
-            f"{tally.units}/{tally.todo} units, {tally.kept} pairs "
+            f"{tally.units}/{counted(tally.todo, 'unit')}, {counted(tally.kept, 'pair')} "
             f"({tally.pairs_per_s:.1f} a second), {tally.failed} failed{left}"
         )
 

@@ -36,7 +36,8 @@ class Manifest:
     """What ``manifest.json`` says. ``config`` is the resolved config as plain JSON values.
 
     ``counts`` holds the totals over all units (candidates, kept, and one entry a rejection reason);
-    ``versions`` the tools that decide bytes; ``units`` the ids of the units whose pairs are inside.
+    ``versions`` the tools that decide bytes; ``units`` how many units are inside (their ids are in
+    ``graph/units-*.parquet``).
     """
 
     config: dict[str, Any]

@@ -123,6 +123,19 @@ EDGES = pa.schema(
 """One row a measured pair, kept or not. ``verdict`` is ``kept`` or the reason, ``value`` the number
 that decided it."""
 
+PART_EDGES = pa.schema(
+    [
+        *EDGES,
+        ("corr_offset", pa.int64()),
+        ("corr_size", pa.int64()),
+        ("corr_crc32", pa.int64()),
+    ],
+    metadata=_META,
+)
+"""``EDGES`` as a part has it: with the place of the stored correspondence (``.npy``) in the part's
+tar; null where there is none, for it follows from the homography. In ``graph/`` (where parts are
+gone) the columns are left out: samples carry their correspondences."""
+
 _VIEW = pa.struct(
     [
         ("frame_id", pa.string()),

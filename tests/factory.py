@@ -13,7 +13,7 @@ from mimic.geometry import patches
 from mimic.ids import seed_of, stable_id
 from mimic.shards.part import write_part
 from mimic.storage import Storage
-from mimic.types import Part, SourceItem, Span, WorkUnit
+from mimic.types import Correspondences, Part, SourceItem, Span, WorkUnit
 from schemas import EDGES, FRAMES, UnitReport
 
 SIZE = (96, 64)
@@ -142,7 +142,22 @@ def make_part(name: str, slots: int = 8, kind: str = "video", keep_all: bool = F
         if frame_id(name, slot) in used
     }
     frames = tuple(frame_row(work, slot) for slot in range(slots))
-    return Part(unit=work, frames=frames, edges=edges, jpegs=jpegs)
+    return Part(unit=work, frames=frames, edges=edges, jpegs=jpegs, corrs=_corrs(edges))
+
+
+def _corrs(edges: tuple[dict[str, Any], ...], patch_size: int = 16) -> Correspondences:
+    """Those of the kept edges, as mining keeps them."""
+    pairs = {
+        (edge["frame_1"], edge["frame_2"]): _corr(tuple(edge["homography"]), patch_size)
+        for edge in edges
+        if edge["verdict"] == "kept"
+    }
+    return Correspondences(patch_size, False, pairs)
+
+
+@lru_cache
+def _corr(homography: tuple[float, ...], patch_size: int) -> patches.Pairs:
+    return patches.corr(np.array(homography).reshape(3, 3), SIZE, SIZE, patch_size, False)
 
 
 def config(**overrides: Any) -> Config:

@@ -24,8 +24,8 @@ class Proxy:
 
     A fault is one of ``"500"``, ``"502"``, ``"slowdown"``, ``"drop"`` (connection reset at once),
     ``"cut"`` (reset in the middle of the true answer), ``"lost"`` (the request is carried out, its
-    answer is lost) and ``"hang"`` (no answer for ``hang_s``). ``only`` limits faults to matching
-    requests.
+    answer is lost), ``"hang"`` (no answer for ``hang_s``), ``"delay"`` (the true answer, after
+    ``delay_s``) and ``"none"``. ``only`` limits faults to matching requests.
     """
 
     def __init__(self, upstream: tuple[str, int]) -> None:
@@ -33,6 +33,7 @@ class Proxy:
         self.faults: deque[str] = deque()
         self.only: Callable[[str, str], bool] = lambda method, path: True
         self.hang_s = 3.0
+        self.delay_s = 0.5
         self.requests: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -80,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             time.sleep(self.proxy.hang_s)
             return self._reset()
+        if fault == "delay":
+            time.sleep(self.proxy.delay_s)
         status, headers, data = self._forward(body)
         if fault == "lost":
             return self._reset()

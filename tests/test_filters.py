@@ -65,10 +65,15 @@ CASES = [
     ("few_matches", {"matches": F.min_matches - 1}, F.min_matches - 1),
     ("no_epipolar", {"epipolar_inliers": 0}, 0),
     ("no_homography", {"homography": None}, 0),
+    ("no_homography", {"parallax_px": 61.0}, 61.0),  # of a view 384 wide or less
     ("insane_homography", {"homography": MIRROR}, 0),
     ("few_inliers", {"epipolar_inliers": F.min_inliers - 1}, F.min_inliers - 1),
     ("low_inlier_ratio", {"matches": 1000}, 0.09),
-    ("unmoved", {"motion_px": (F.min_motion_px - 0.1) * 256 / 224}, F.min_motion_px - 0.1),
+    (
+        "unmoved",
+        {"motion_px": (F.min_motion_px - 0.1) * 256 / 224, "scale_ratio": 1.05},
+        F.min_motion_px - 0.1,
+    ),
     ("zoom", {"scale_ratio": F.max_scale_ratio}, F.max_scale_ratio),
 ]
 
@@ -87,6 +92,7 @@ PASSING = [
     {"luminance": (F.min_luminance, 90.0)},
     {"keypoints": (F.min_keypoints, 400)},
     {"motion_px": F.min_motion_px * 256 / 224},
+    {"motion_px": 0.5, "scale_ratio": filters.FORWARD_SCALE},  # a walk towards a far scene
     {"scale_ratio": F.max_scale_ratio - 0.001},
     {"inliers": 4},  # parallax: what the homography does not explain, F does
 ]

@@ -95,7 +95,7 @@ def test_heavy_packages_stay_in_their_places(module: str) -> None:
         "torch": package == "train",
         "cv2": module == "mimic.opencv",
         "av": module == "mimic.pyav",
-        "matplotlib": module.startswith("mimic.report"),
+        "PIL": module == "mimic.report.pictures",
         "typer": module.startswith("pipelines.cli"),
     }
     forbidden = {name for name, is_place in places.items() if not is_place}
@@ -110,7 +110,7 @@ def test_schemas_need_pyarrow_and_the_standard_library_only(module: str) -> None
 
 @pytest.mark.parametrize("module", [name for name in FILES if name.startswith("mimic.shards")])
 def test_shards_can_be_read_without_decoders(module: str) -> None:
-    assert not _loaded_with(module) & {"cv2", "av", "ray", "torch", "matplotlib"}
+    assert not _loaded_with(module) & {"cv2", "av", "ray", "torch", "PIL"}
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if name.startswith("train")])
@@ -130,7 +130,7 @@ def test_training_sees_schemas_and_shards_only(module: str) -> None:
     ],
 )
 def test_what_must_start_quickly_loads_nothing_heavy(statement: str) -> None:
-    heavy = {"ray", "torch", "matplotlib", "cv2", "av", "webdataset", "s3fs"}
+    heavy = {"ray", "torch", "PIL", "cv2", "av", "webdataset", "s3fs"}
     code = f"{statement}\nimport sys\nassert not {heavy!r} & set(sys.modules), sorted(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

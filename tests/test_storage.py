@@ -79,6 +79,15 @@ def test_missing_is_said_with_the_address(store: Storage) -> None:
         assert store.url in str(raised.value)
 
 
+def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    store = Storage(tmp_path / "notes.txt" / "deep" / "out")
+    for call in (lambda: store.write("a", b""), lambda: store.read("a")):
+        with pytest.raises(MissingError, match=r"notes\.txt is a file, not a folder"):
+            call()
+    assert not store.exists("a")
+
+
 def test_overwriting_leaves_the_new_content_and_changes_the_etag(store: Storage) -> None:
     store.write("f", b"old")
     before = store.list()[0].etag

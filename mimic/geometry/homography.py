@@ -17,7 +17,10 @@ Size = tuple[int, int]
 Points = NDArray[np.float64]
 
 MIN_SANITY = 0.1
-"""A sane homography nowhere stretches or squeezes by more than 10 in any direction."""
+"""A sane homography nowhere stretches or squeezes by more than 10 in any direction, as far as both
+views see the same."""
+_SANITY_POINTS = 9
+"""Points along each side of the grid on which that is asked."""
 
 
 def oriented(homography: Matrix, size: Size) -> Matrix | None:
@@ -91,9 +94,15 @@ def in_other_pixels(homography: Matrix, pixels_1: Matrix, pixels_2: Matrix) -> M
 
 def jacobian(homography: Matrix, x: float, y: float) -> Matrix:
     """The 2x2 derivative of the map at a point in front of the horizon."""
-    u, v, w = homography @ (x, y, 1.0)
-    linear = homography[:2, :2] - np.outer((u / w, v / w), homography[2, :2])
-    return np.asarray(linear / w)
+    return np.asarray(_jacobians(homography, np.array([[x, y]]))[0])
+
+
+def _jacobians(homography: Matrix, xy: Points) -> NDArray[np.float64]:
+    """The same at points (N, 2): (N, 2, 2)."""
+    mapped = xy @ homography[:, :2].T + homography[:, 2]
+    uv, w = mapped[:, :2] / mapped[:, 2:], mapped[:, 2]
+    linear = homography[:2, :2] - uv[:, :, None] * homography[2, :2]
+    return np.asarray(linear / w[:, None, None])
 
 
 def corners(size: Size) -> Points:
@@ -103,22 +112,27 @@ def corners(size: Size) -> Points:
 
 
 def sanity(homography: Matrix, size_1: Size, size_2: Size) -> float:
-    """How well-behaved the map is over view 1: 0 (impossible) to 1 (a rigid motion).
+    """How well-behaved the map is where both views see the same: 0 (impossible) to 1 (rigid).
 
-    0 where the view is mirrored or the horizon crosses it (then the image of its corners is not
-    convex); otherwise the worst stretch at the centre and the corners: the smallest of s_min and
-    1 / s_max over the singular values of the derivative. Lengths are relative to the views' short
-    sides, so that pictures stored at different sizes compare.
+    The worst stretch over a grid of points of view 1 that land in view 2: the smallest of s_min and
+    1 / s_max over the singular values of the derivative; 0 where the view is mirrored or nothing of
+    it lands there. What lies outside view 2 is not asked: a camera that only turns by 45 degrees
+    sends parts of the view behind the horizon. Lengths are relative to the views' short sides, so
+    that pictures stored at different sizes compare.
     """
     matrix = oriented(homography, size_1)
     if matrix is None or np.linalg.det(matrix) <= 0:
         return 0.0
-    if not (np.column_stack([corners(size_1), np.ones(4)]) @ matrix[2] > 0).all():
+    x, y = (np.linspace(0, side, _SANITY_POINTS) for side in size_1)
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    image = apply(matrix, points)
+    with np.errstate(invalid="ignore"):  # NaN lies behind the horizon: not inside
+        shared = ((image >= 0) & (image <= size_2)).all(axis=1)
+    if not shared.any():
         return 0.0
     relative = min(size_1) / min(size_2)
-    centre = (size_1[0] / 2, size_1[1] / 2)
-    derivatives = [jacobian(matrix, x, y) * relative for x, y in [centre, *corners(size_1)]]
-    stretch = np.linalg.svd(np.array(derivatives), compute_uv=False)
+    derivatives = _jacobians(matrix, points[shared]) * relative
+    stretch = np.linalg.svd(derivatives, compute_uv=False)
     return float(min(stretch.min(), 1 / stretch.max()))
 
 

@@ -20,6 +20,9 @@ GRID = (36, 24)
 """Cells along the long and the short side of a view."""
 COVERAGE_REACH = 2
 """A cell is covered if an inlier lies at most this many cells away in both directions."""
+SUPPORT_RADIUS = 0.12
+"""Share of the long side within which a match lies of where the homography puts it, or it is no
+supporter: parallax goes so far, a homography that has nothing to do with the match farther."""
 CELL_SIGMA = 2.0
 """Gaussian, in cells, that gathers the points around a cell."""
 MIN_EXPECTED = 2.0

@@ -19,21 +19,22 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mimic.config import Config
 from mimic.errors import MimicError, SourceError
 from mimic.ids import stable_id
 from mimic.interchange.jpeg import jpeg_size
 from mimic.interchange.safe_pickle import read_corresponding, write_corresponding
+from mimic.shards.corr import Corr, encode_corr
 from mimic.shards.graph import PLACE, GraphWriter, UnitGraph
-from mimic.shards.layout import ShardPlan, lay_out
+from mimic.shards.layout import lay_out
+from mimic.shards.pairs import PAIR_EDGES, PAIR_FRAMES, Pairs, Place
 from mimic.shards.part import UnitSource
 from mimic.shards.reader import Shards
-from mimic.shards.sample import Context, Corr, encode_corr, pair_key
+from mimic.shards.sample import Context, pair_key
 from mimic.shards.tables import Row, table_of
 from mimic.shards.versions import versions
-from mimic.shards.writer import PairTask, Place, ShardTask, write_shard
+from mimic.shards.writer import ShardTask, write_shard
 from mimic.storage import Storage
 from mimic.types import KEPT
 from schemas import EDGES, FRAMES, MANIFEST_NAME, FileEntry, Manifest
@@ -257,8 +258,8 @@ def _write_graph(
                     source=_source(scene, config),
                     frames=table_of(list(frames.values()), FRAMES),
                     edges=table_of(edges, EDGES),
-                    places=pa.table(PLACE.empty_table()),
-                    corrs={},
+                    places=PLACE.empty_table(),
+                    corrs=PLACE.empty_table(),
                 )
             )
             units += 1
@@ -288,7 +289,7 @@ def _tasks(
         yield ShardTask(
             split=plan.split,
             name=plan.name,
-            pairs=_pair_tasks(found, plan, folder, config),
+            pairs=_pairs([found[i] for i in plan.samples], folder, config),
             source=folder,
             out=out,
             context=Context.of(config),
@@ -296,28 +297,26 @@ def _tasks(
         )
 
 
-def _pair_tasks(
-    found: list[_Found], plan: ShardPlan, folder: Storage, config: Config
-) -> tuple[PairTask, ...]:
-    tasks = []
-    for pair in (found[i] for i in plan.samples):
+def _pairs(found: list[_Found], folder: Storage, config: Config) -> Pairs:
+    patch_size = config.overlap.patch_size
+    corrs, pictures = [], []
+    for pair in found:
         parent = PurePosixPath(pair.folder)
-        corr = _read_corr(folder, parent, pair.sizes, config.overlap.patch_size)
-        first, second = (
+        corrs.append(encode_corr(_read_corr(folder, parent, pair.sizes, patch_size)))
+        pictures += [
             Place(str(parent / name), 0, size)
             for name, size in zip(PICTURES, pair.bytes, strict=True)
-        )
-        tasks.append(
-            PairTask(
-                key=pair.key,
-                source=_source(pair.scene, config),
-                edge=_edge_row(pair, config.overlap.patch_size),
-                frames=_frame_rows(pair),
-                pictures=(first, second),
-                corr=encode_corr(corr),
-            )
-        )
-    return tuple(tasks)
+        ]
+    edges = table_of([_edge_row(pair, patch_size) for pair in found], EDGES)
+    frames = table_of([row for pair in found for row in _frame_rows(pair)], FRAMES)
+    return Pairs(
+        keys=tuple(pair.key for pair in found),
+        sources=tuple(_source(pair.scene, config) for pair in found),
+        edges=edges.select(PAIR_EDGES.names),
+        frames=frames.select(PAIR_FRAMES.names),
+        pictures=tuple(pictures),
+        corrs=tuple(corrs),
+    )
 
 
 def _frame_rows(pair: _Found) -> tuple[Row, Row]:

@@ -102,7 +102,7 @@ def _first_of_equals(row: NDArray[np.intp], nearest_to_it: NDArray[np.bool_]) ->
 
 
 def _squared(descriptors: Descriptors) -> Descriptors:
-    return np.einsum("nd,nd->n", descriptors, descriptors)
+    return np.asarray(np.einsum("nd,nd->n", descriptors, descriptors))
 
 
 def _ones(descriptors: Descriptors) -> Descriptors:

@@ -19,9 +19,8 @@ from mimic.types import Directed, EdgeMeasures, Matches, Matrix, Overlap, TwoVie
 Size = tuple[int, int]
 
 SUPPORT_PX = 2.0
-"""Distance to the epipolar lines, in matching pixels, within which a neighbour supports ..."""
-SUPPORT_RADIUS = 0.12
-"""... if it lies within this share of the long side of where the homography puts it."""
+"""Distance to the epipolar lines, in matching pixels, within which a neighbour supports if it also
+lies within ``overlap.SUPPORT_RADIUS`` of where the homography puts it."""
 
 
 def measure(view_1: View, view_2: View, interval_s: float | None, config: Config) -> EdgeMeasures:
@@ -54,12 +53,14 @@ def measure(view_1: View, view_2: View, interval_s: float | None, config: Config
     both = _landings(two_view.homography, view_1.size, view_2.size)
     if both is None or two_view.homography is None:
         return measures
-    measured = dataclasses.replace(
-        _overlap(*both, config),
+    patch = patches.patch_map(*both, config.overlap.patch_size, config.overlap.outside_votes)
+    measured = Overlap(
+        patch=patch.overlap,
+        area=Directed(overlap.area(both[0]), overlap.area(both[1])),
         coverage=_coverage(matches, two_view, view_1.size, view_2.size),
         support=_support(candidates, two_view, view_1, view_2, scale),
     )
-    return dataclasses.replace(measures, overlap=measured)
+    return dataclasses.replace(measures, overlap=measured, corr=patch.pairs)
 
 
 def _stops(
@@ -126,7 +127,7 @@ def supporters(
         return miss_px < EXPLAINED_PX * min(size_2) / REFERENCE_SHORT_SIDE
     epipolar_px = epipolar.symmetric_px(two_view.fundamental, candidates.xy_1, candidates.xy_2)
     near_line = epipolar_px < SUPPORT_PX * stored_per_matching_px
-    return np.asarray(near_line & (miss_px < SUPPORT_RADIUS * max(size_2)))
+    return np.asarray(near_line & (miss_px < overlap.SUPPORT_RADIUS * max(size_2)))
 
 
 def _coverage(matches: Matches, two_view: TwoView, size_1: Size, size_2: Size) -> Directed | None:
@@ -154,14 +155,6 @@ def _support(
 def _positions(view: View) -> NDArray[np.float64]:
     assert view.features is not None
     return view.features.xy.astype(np.float64)
-
-
-def _overlap(forward: patches.Landing, backward: patches.Landing, config: Config) -> Overlap:
-    patch = patches.patch_map(
-        forward, backward, config.overlap.patch_size, config.overlap.outside_votes
-    )
-    area = Directed(overlap.area(forward), overlap.area(backward))
-    return Overlap(patch=patch.overlap, area=area)
 
 
 def _landings(

@@ -18,7 +18,7 @@ from mimic.report.colours import Colours, Grid, patch_colours
 from mimic.report.passes import UnitNames, encoded
 from mimic.report.stored import Panel, StoredPictures, label_of
 from mimic.report.tables import StoredTables
-from mimic.report.text import number_text
+from mimic.report.text import item_text, number_text
 from mimic.report.words import word_of
 from mimic.types import KEPT
 from schemas import OVERLAP_MEASURES, ShardEntry
@@ -111,7 +111,7 @@ def _kept_card(tables: StoredTables, shard: ShardEntry, row: Row) -> Card:
         for number, view in enumerate(row["views"][:2], 1)
     )
     return Card(
-        title=row["item"],
+        title=item_text(row["item"]),
         key=row["key"],
         verdict=KEPT,
         value=None,
@@ -228,7 +228,7 @@ def _rejected_card(tables: StoredTables, pictures: StoredPictures, item: str, ro
         votes = bool(overlap.get("outside_votes", False))
         corr = patches.corr(matrix, first.size, second.size, patch_size, votes)
     return Card(
-        title=item,
+        title=item_text(item),
         key=f"{row['frame_1']}-{row['frame_2']}",
         verdict=row["verdict"],
         value=row["value"],

@@ -16,7 +16,7 @@ from mimic.report.sheets import LEGEND, REJECTED_LEGEND
 from mimic.report.stats import collect
 from mimic.report.streams import Histogram
 from mimic.report.svg import curve_svg, histogram_svg
-from mimic.report.text import bytes_text, count_text, counted, quartiles_text, share_text
+from mimic.report.text import bytes_text, count_text, counted, item_text, quartiles_text, share_text
 from mimic.report.words import word_of
 from mimic.types import KEPT
 
@@ -186,7 +186,7 @@ def _group_row(group: Group) -> str:
         )
     )
     return (
-        f'<tr><td class="name">{escape(group.name)}</td>{numbers}'
+        f'<tr><td class="name">{escape(item_text(group.name))}</td>{numbers}'
         f'<td class="soft">{escape(reasons)}</td></tr>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,19 @@ class Canvas:
     def array(self) -> UInt8Image:
         """The sheet as RGB."""
         return np.asarray(self._image)
+
+
+def filled(words: Sequence[str], size: int, width: int, gap: str = "   ") -> list[str]:
+    """Words packed into lines that :meth:`Canvas.text` can write within ``width``."""
+    font = ImageFont.load_default(size)
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]}{gap}{word}" if lines else word
+        if lines and font.getlength(_ascii(longer)) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 _PLAIN = str.maketrans({"\u00a0": " ", "–": "-", "→": "->", "×": "x", "°": " deg", "…": "..."})

@@ -8,14 +8,15 @@ import numpy as np
 
 from mimic.report.cards import Card
 from mimic.report.colours import Colours, tinted
-from mimic.report.pictures import Canvas, decode
+from mimic.report.pictures import Canvas, decode, filled
 from mimic.report.stored import Panel
 from mimic.report.text import shortened
 from mimic.types import UInt8Image
 
 VIEW_HEIGHT = 240
 _CARD_WIDTH = 720
-_GAP, _MARGIN, _CAPTION = 6, 16, 62
+_GAP, _MARGIN = 6, 16
+_TITLE, _LINE = 40, 17
 _PAPER, _INK, _SOFT, _BRIGHT, _WARN, _GONE = (
     (251, 251, 249),
     (28, 31, 34),
@@ -29,17 +30,28 @@ _PAPER, _INK, _SOFT, _BRIGHT, _WARN, _GONE = (
 def draw_sheet(cards: Sequence[Card], columns: int = 2) -> UInt8Image:
     """All cards in rows of ``columns``, as one RGB picture."""
     columns = max(1, min(columns, len(cards)))
-    rows = -(-len(cards) // columns)
-    cell = VIEW_HEIGHT + _CAPTION + _MARGIN
-    canvas = Canvas(
-        columns * (_CARD_WIDTH + _MARGIN) + _MARGIN, max(rows, 1) * cell + _MARGIN, _PAPER
-    )
+    rows = [cards[start : start + columns] for start in range(0, len(cards), columns)]
+    heights = [max(_card_height(card) for card in row) + _MARGIN for row in rows]
+    width = columns * (_CARD_WIDTH + _MARGIN) + _MARGIN
+    canvas = Canvas(width, sum(heights) + 3 * _MARGIN, _PAPER)
     if not cards:
         canvas.text("There is no such pair.", _MARGIN, _MARGIN, 16, _SOFT, _CARD_WIDTH)
-    for index, card in enumerate(cards):
-        row, column = divmod(index, columns)
-        _draw_card(canvas, card, _MARGIN + column * (_CARD_WIDTH + _MARGIN), _MARGIN + row * cell)
+    top = _MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        for column, card in enumerate(row):
+            _draw_card(canvas, card, _MARGIN + column * (_CARD_WIDTH + _MARGIN), top)
+        top += height
     return canvas.array()
+
+
+def _card_height(card: Card) -> int:
+    pictures = max(height for _, height in _fitted([view.size for view in card.views]))
+    return pictures + _TITLE + _LINE * len(_fact_lines(card))
+
+
+def _fact_lines(card: Card) -> list[str]:
+    """The facts in as many lines as the card's width asks for."""
+    return filled([f"{name} {value}" for name, value in card.facts], 12, _CARD_WIDTH)
 
 
 def painted(view: Panel, colours: Colours | None, patch_size: int) -> UInt8Image | None:
@@ -58,18 +70,24 @@ def _draw_card(canvas: Canvas, card: Card, x: int, y: int) -> None:
         picture = painted(view, layer, card.patch_size)
         if picture is None:
             canvas.box(left, y, size, _GONE)
-            canvas.text(f"frame {view.label}", left + 12, y + 12, 13, _SOFT, size[0] - 24)
-            canvas.text(view.missing, left + 12, y + 32, 13, _SOFT, size[0] - 24)
+            inner = size[0] - 24
+            about = [f"frame {_label(view)}", *filled(view.missing.split(), 13, inner, gap=" ")]
+            for number, line in enumerate(about):
+                canvas.text(line, left + 12, y + 12 + 18 * number, 13, _SOFT, inner)
         else:
             canvas.paste(picture, left, y, size)
         left += size[0] + _GAP
     below = y + max(height for _, height in sizes) + 5
-    facts = "  ".join(f"{name} {value}" for name, value in card.facts)
-    labels = " → ".join(view.label for view in card.views)
+    labels = " → ".join(_label(view) for view in card.views)
     colour = _BRIGHT if card.kept else _WARN
     canvas.text(shortened(card.title, 90), x, below, 14, _INK, _CARD_WIDTH)
     canvas.text(f"{card.verdict_text()}   frames {labels}", x, below + 18, 12, colour, _CARD_WIDTH)
-    canvas.text(facts, x, below + 35, 12, _SOFT, _CARD_WIDTH)
+    for number, line in enumerate(_fact_lines(card)):
+        canvas.text(line, x, below + 35 + number * _LINE, 12, _SOFT, _CARD_WIDTH)
+
+
+def _label(view: Panel) -> str:
+    return shortened(view.label, 24)
 
 
 def _fitted(sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:

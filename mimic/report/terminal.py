@@ -13,6 +13,7 @@ from mimic.report.text import (
     bytes_text,
     count_text,
     counted,
+    item_text,
     quartiles_text,
     share_text,
     shortened,
@@ -179,7 +180,7 @@ def _group_table(title: str, groups: tuple[Group, ...]) -> Table:
 def _group_row(group: Group) -> tuple[str, ...]:
     worst = next(iter(group.reasons.items()), None)
     return (
-        shortened(group.name, 32),
+        shortened(item_text(group.name), 32),
         count_text(group.candidates),
         count_text(group.kept),
         share_text(group.kept, group.candidates),

@@ -59,6 +59,11 @@ def quartiles_text(quartiles: Quartiles | None, digits: int = 2) -> str:
     return middle if low == high else f"{middle} ({low} – {high})"
 
 
+def item_text(name: str) -> str:
+    """The name of an item; pictures that lie directly in the source folder make one called '.'."""
+    return "(the source folder)" if name == "." else name
+
+
 def shortened(text: str, width: int) -> str:
     """``text`` in at most ``width`` characters, the middle left out: both ends of a path tell."""
     if len(text) <= width:

@@ -69,6 +69,8 @@ REASONS: dict[str, Word] = {
     "no_homography": Word(
         "no homography",
         "No plane-to-plane mapping explains enough of the matches.",
+        "how far the matches lie from the best one found (median, stored pixels; 0: none found)",
+        0,
     ),
     "insane_homography": Word(
         "impossible homography",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator, Iterator
 
+from mimic import filters
 from mimic.config import Config, SamplingConfig
 from mimic.sampling.window import Window
 from mimic.types import Edge, Span, Verdict, View
@@ -23,7 +24,7 @@ TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved"})
 def sequence(window: Window, measure: Measure, span: Span, config: Config) -> Iterator[Edge]:
     """Ordered frames (videos): a ladder of strides from each anchor."""
     choose = {"search": _search, "retry": _retry}[config.sampling.sequence]
-    yield from choose(window, measure, span, config.sampling)
+    yield from choose(window, measure, span, config)
 
 
 def group(window: Window, measure: Measure, span: Span, config: Config) -> Iterator[Edge]:
@@ -53,8 +54,9 @@ def margin_slots(order: str, config: SamplingConfig) -> int:
     return {"sequence": max(config.strides), "group": config.group_window, "listed": 1}[order]
 
 
-def _retry(window: Window, measure: Measure, span: Span, config: SamplingConfig) -> Iterator[Edge]:
+def _retry(window: Window, measure: Measure, span: Span, whole: Config) -> Iterator[Edge]:
     """The first stride, and the next only while the views are too close."""
+    config = whole.sampling
     resume_at = span.first
     for anchor in window.anchors(span):
         if anchor.info.slot < resume_at:
@@ -71,14 +73,18 @@ def _retry(window: Window, measure: Measure, span: Span, config: SamplingConfig)
                 break
 
 
-def _search(window: Window, measure: Measure, span: Span, config: SamplingConfig) -> Iterator[Edge]:
+def _search(window: Window, measure: Measure, span: Span, whole: Config) -> Iterator[Edge]:
     """Start where the last anchor ended: overlap changes slowly along a walk.
 
     Where that finds nothing, the near strides left are tried one by one, because a camera may turn
-    away and back; none beyond a cut.
+    away and back; none beyond a cut. While the camera pauses after an anchor with a pair, its other
+    frames would give the same pair again: they are no anchors.
     """
-    start = 0
+    config = whole.sampling
+    start, paired = 0, None
     for anchor in window.anchors(span):
+        if paired is not None and _is_the_same(paired, anchor, whole):
+            continue
         tried: dict[int, Edge | None] = {}
 
         def look(at: int, view: View = anchor, seen: dict[int, Edge | None] = tried) -> Edge | None:
@@ -93,6 +99,13 @@ def _search(window: Window, measure: Measure, span: Span, config: SamplingConfig
                 break
             if at not in tried and (edge := look(at)) is not None:
                 yield edge
+        if any(edge is not None and edge.verdict.kept for edge in tried.values()):
+            paired = anchor
+
+
+def _is_the_same(view: View, later: View, config: Config) -> bool:
+    verdict = filters.gate(view, later, config)
+    return verdict is not None and verdict.reason in {"near_duplicate", "static"}
 
 
 def _climb(

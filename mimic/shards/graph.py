@@ -15,16 +15,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mimic.errors import DamagedError
 from mimic.shards.curves import Curves
-from mimic.shards.part import UnitSource, read_part_tables, source_of_part
+from mimic.shards.layout import ID_TYPE
+from mimic.shards.part import UnitSource, corr_options, read_part_tables, source_of_part
 from mimic.shards.reader import Shards
+from mimic.shards.sample import pair_key
 from mimic.shards.tables import Row, from_parquet, parquet_writer, table_of
-from mimic.shards.writer import Place
 from mimic.storage import Storage
+from mimic.types import KEPT
 from schemas import CURVES, EDGES, FRAMES, UNITS, FileEntry, UnitReport
 
 ROWS_AT_ONCE = 65_536
@@ -43,20 +48,30 @@ PLACE = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class UnitGraph:
-    """What one unit measured: ``frames``, its ``edges``, and ``places`` (a row of PLACE per frame).
+    """What one unit measured: ``frames``, its ``edges``, and where what is stored of them lies.
 
-    ``corrs`` gives, by pair key, correspondences that no homography can tell.
+    ``places`` has a row of PLACE per frame (its picture), ``corrs`` one per edge (its
+    correspondence; null where it is to be computed from the homography).
     """
 
     source: UnitSource
     frames: pa.Table
     edges: pa.Table
     places: pa.Table
-    corrs: dict[str, Place]
+    corrs: pa.Table
 
 
-def units_of_parts(reports: Iterable[UnitReport], parts: Storage) -> Iterator[UnitGraph | Row]:
-    """The units of committed parts, by unit id; of a unit without part, its row of UNITS."""
+def units_of_parts(
+    reports: Iterable[UnitReport], parts: Storage, options: tuple[int, bool]
+) -> Iterator[UnitGraph | Row]:
+    """The units of committed parts, by unit id; of a unit without part, its row of UNITS.
+
+    Args:
+        reports: markers of the units.
+        parts: where their parts lie.
+        options: patch_size and outside_votes. Correspondences of parts that were mined with others
+            are left out.
+    """
     for report in sorted(reports, key=lambda report: report.unit_id):
         if report.part is None:
             yield {
@@ -66,14 +81,22 @@ def units_of_parts(reports: Iterable[UnitReport], parts: Storage) -> Iterator[Un
             }
             continue
         frames, edges = read_part_tables(parts, report.part)
-        name = pa.array([report.part.name], pa.string())
-        stored = frames["jpeg_offset"].is_valid()
-        names = pa.compute.if_else(stored, name[0], pa.scalar(None, pa.string()))
-        places = pa.table(
-            [names, frames["jpeg_offset"], frames["jpeg_size"], frames["jpeg_crc32"]],
-            schema=PLACE,
-        )
-        yield UnitGraph(source_of_part(frames), frames, edges, places, {})
+        places = _places_in(report.part.name, frames, "jpeg")
+        if corr_options(edges) == options:
+            corrs = _places_in(report.part.name, edges, "corr")
+        else:
+            corrs = _nowhere(len(edges))
+        yield UnitGraph(source_of_part(frames), frames, edges.select(EDGES.names), places, corrs)
+
+
+def _places_in(name: str, table: pa.Table, prefix: str) -> pa.Table:
+    offset, size, crc32 = (table[f"{prefix}_{column}"] for column in ("offset", "size", "crc32"))
+    names = pc.if_else(offset.is_valid(), pa.scalar(name), pa.scalar(None, pa.string()))
+    return pa.table([names, offset, size, crc32], schema=PLACE)
+
+
+def _nowhere(count: int) -> pa.Table:
+    return pa.table([pa.nulls(count, field.type) for field in PLACE], schema=PLACE)
 
 
 def units_of_shards(shards: Shards) -> Iterator[UnitGraph | Row]:
@@ -99,38 +122,90 @@ def _unit_of_shards(
     row: Row,
     frames: pa.Table,
     edges: pa.Table,
-    pictures: dict[str, Place],
-    corrs: dict[str, Place],
+    pictures: _Stored,
+    corrs: _Stored,
 ) -> UnitGraph | Row:
     if row["kind"] is None:
         return row
     source = UnitSource(row["unit_id"], row["kind"], row["dataset"], row["item"], row["scene"])
-    found = [pictures.get(frame_id) for frame_id in frames["frame_id"].to_pylist()]
-    places = table_of(
-        [{} if p is None else {f"place_{k}": v for k, v in asdict(p).items()} for p in found],
-        PLACE,
+    places = pictures.find(frames["frame_id"].to_pylist())
+    ids = zip(edges["frame_1"].to_pylist(), edges["frame_2"].to_pylist(), strict=True)
+    keys = [
+        pair_key(*frames) if verdict == KEPT else ""
+        for frames, verdict in zip(ids, edges["verdict"].to_pylist(), strict=True)
+    ]
+    return UnitGraph(source, frames, edges, places, corrs.find(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Where shards store something, by id, as sorted arrays: 40 bytes for each.
+
+    Attributes:
+        ids: (N,) ids.
+        shard: (N,) number of its tar in ``tars``.
+        offset: (N,) in the tar.
+        size: (N,) bytes.
+    """
+
+    tars: list[str]
+    ids: NDArray[np.bytes_]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tars: list[str], pieces: list[_Pieces]) -> _Stored:
+        """All pieces of some tars; of an id that is met again the first place counts."""
+        shard = np.repeat(np.arange(len(pieces), dtype=np.int32), [len(p[0]) for p in pieces])
+        columns = [np.concatenate([p[n] for p in pieces]) for n in range(3)] if pieces else _NONE
+        ids, first = np.unique(columns[0], return_index=True)
+        return cls(tars, ids, shard[first], columns[1][first], columns[2][first])
+
+    def find(self, ids: list[str]) -> pa.Table:
+        """A row of PLACE for each id; null where it is not stored."""
+        if not len(self.ids):
+            return _nowhere(len(ids))
+        wanted = np.array(ids, ID_TYPE)
+        at = np.searchsorted(self.ids, wanted)
+        at[at == len(self.ids)] = 0
+        absent = self.ids[at] != wanted
+        names = pa.DictionaryArray.from_arrays(pa.array(self.shard[at], mask=absent), self.tars)
+        offset, size = (pa.array(column[at], mask=absent) for column in (self.offset, self.size))
+        return pa.table(
+            [names.cast(pa.string()), offset, size, pa.nulls(len(ids), pa.int64())], PLACE
+        )
+
+
+_Pieces = tuple[NDArray[np.bytes_], NDArray[np.int64], NDArray[np.int64]]
+"""Ids, offsets and sizes of what one tar holds."""
+_NONE = [np.zeros(0, ID_TYPE), np.zeros(0, np.int64), np.zeros(0, np.int64)]
+
+
+def _stored_in(shards: Shards) -> tuple[_Stored, _Stored]:
+    """Where pictures lie, by frame id, and correspondences, by pair key."""
+    pictures: list[_Pieces] = []
+    corrs: list[_Pieces] = []
+    entries = shards.shards()
+    for shard in entries:
+        table = shards.shard_index(shard, ["key", "views", "members"])
+        keys = np.array(table["key"].to_pylist(), ID_TYPE)
+        views = pc.list_flatten(table["views"].combine_chunks())
+        members = pc.list_flatten(table["members"].combine_chunks())
+        frames = np.array(views.field("frame_id").to_pylist(), ID_TYPE)
+        pictures.append((frames, *_members(members, ".jpg")))
+        corrs.append((keys, *_members(members, ".corr_1_2.npy")))
+    tars = [shard.tar.name for shard in entries]
+    return _Stored.of(tars, pictures), _Stored.of(tars, corrs)
+
+
+def _members(members: pa.StructArray, suffix: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets and sizes of the members of that kind, in order (a pair's views are in order)."""
+    chosen = members.filter(pc.ends_with(members.field("name"), suffix))
+    offset, size = (
+        chosen.field(name).to_numpy(zero_copy_only=False) for name in ("offset", "size")
     )
-    return UnitGraph(source, frames, edges, places, corrs)
-
-
-def _stored_in(shards: Shards) -> tuple[dict[str, Place], dict[str, Place]]:
-    """Frame id to picture, and pair key to correspondence where there is no homography."""
-    pictures: dict[str, Place] = {}
-    corrs: dict[str, Place] = {}
-    for shard in shards.shards():
-        table = shards.shard_index(shard, ["key", "views", "edges", "members"])
-        for row in table.to_pylist():
-            members = {
-                m["name"].removeprefix(f"{row['key']}."): Place(
-                    shard.tar.name, m["offset"], m["size"]
-                )
-                for m in row["members"]
-            }
-            for number, view in enumerate(row["views"], start=1):
-                pictures.setdefault(view["frame_id"], members[f"view{number}.jpg"])
-            if row["edges"][0]["homography"] is None:
-                corrs[row["key"]] = members["corr_1_2.npy"]
-    return pictures, corrs
+    return offset, size
 
 
 def _by_unit(storage: Storage, name: str) -> Iterator[tuple[str, pa.Table]]:
@@ -230,21 +305,29 @@ class _TableFile:
         self._name, self._path = name, path
         self._sink = path.open("xb")
         self._writer: Any = parquet_writer(self._sink, schema)
-        self._held = schema.empty_table()
+        self._schema = schema
+        self._held: list[pa.Table] = []
+        self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        self._held = pa.concat_tables([self._held, table])
-        while len(self._held) >= ROWS_AT_ONCE:
-            self._writer.write_table(self._held.slice(0, ROWS_AT_ONCE).combine_chunks())
-            self._held = self._held.slice(ROWS_AT_ONCE)
+        self._held.append(table)
+        self._rows += len(table)
+        if self._rows >= ROWS_AT_ONCE:
+            self._write(whole_groups=True)
 
     def finish(self) -> FileEntry:
-        if len(self._held):
-            self._writer.write_table(self._held.combine_chunks())
+        self._write(whole_groups=False)
         self.abandon()
         with self._path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return FileEntry(self._name, self._path.stat().st_size, digest)
+
+    def _write(self, *, whole_groups: bool) -> None:
+        held = pa.concat_tables([self._schema.empty_table(), *self._held]).combine_chunks()
+        while len(held) >= (ROWS_AT_ONCE if whole_groups else 1):
+            self._writer.write_table(held.slice(0, ROWS_AT_ONCE))
+            held = held.slice(ROWS_AT_ONCE)
+        self._held, self._rows = [held], len(held)
 
     def abandon(self) -> None:
         self._writer.close()

@@ -6,22 +6,28 @@ in memory. The split is drawn per scene, so that no scene is in two splits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mimic.ids import seed_of, stable_id
+import numpy as np
+from numpy.typing import NDArray
+
+from mimic.ids import ID_HEX_DIGITS, seed_of, stable_id
 from schemas import ShardEntry
 
 SPLITS = ("train", "val")
 
+ID_TYPE = np.dtype(f"S{ID_HEX_DIGITS}")
+"""An id (:func:`mimic.ids.stable_id`) in an array."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """A shard to be: its name without suffix, and its samples as indices, in order."""
+    """A shard to be: its name without suffix, and its ``samples`` as indices, in order (N,)."""
 
     split: str
     name: str
-    samples: tuple[int, ...]
+    samples: NDArray[np.int64]
 
 
 def split_of(scene: str, seed: int, val_share: float) -> str:
@@ -30,7 +36,7 @@ def split_of(scene: str, seed: int, val_share: float) -> str:
 
 
 def lay_out(
-    keys: Sequence[str],
+    keys: Iterable[str],
     scenes: Sequence[str],
     *,
     seed: int,
@@ -40,15 +46,18 @@ def lay_out(
 ) -> list[ShardPlan]:
     """Shards of exactly ``samples_per_shard`` samples (the last of a split may have fewer).
 
-    ``first`` gives the number of a split's first new shard.
+    ``keys`` may be an iterator: they are not held, only their hashes (20 bytes each). ``first``
+    gives the number of a split's first new shard.
     """
     splits = {scene: split_of(scene, seed, val_share) for scene in dict.fromkeys(scenes)}
-    order = sorted(range(len(keys)), key=lambda i: stable_id(seed, "order", keys[i]))
+    is_val = np.fromiter((splits[scene] == "val" for scene in scenes), bool, len(scenes))
+    ids = np.fromiter((stable_id(seed, "order", key) for key in keys), ID_TYPE, len(scenes))
+    order = np.argsort(ids, kind="stable")
     plans = []
-    for split in SPLITS:
-        chosen = [i for i in order if splits[scenes[i]] == split]
+    for split, mask in zip(SPLITS, (~is_val, is_val), strict=True):
+        chosen = order[mask[order]]
         for count, start in enumerate(range(0, len(chosen), samples_per_shard)):
-            samples = tuple(chosen[start : start + samples_per_shard])
+            samples = chosen[start : start + samples_per_shard]
             plans.append(ShardPlan(split, shard_name(split, first.get(split, 0) + count), samples))
     return plans
 

@@ -1,8 +1,10 @@
 """Parts: what one unit found, as one reproducible tar.
 
-``<frame_id>.jpg`` in order of name, then ``frames.parquet`` and ``edges.parquet``. The tables come
-last because the first of them says where the pictures lie. What the unit was mined from stands in
-the frames table's metadata, so that a part can be packed with nothing else at hand.
+``<frame_id>.jpg`` and ``<frame_1>.<frame_2>.npy`` (correspondences, each before the picture of its
+first frame, so that one read gets both) in order of name, then ``frames.parquet`` and
+``edges.parquet``. The tables come last because they say where the others lie. What the unit was
+mined from stands in the frames table's metadata, so that a part can be packed with nothing else at
+hand.
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from mimic.errors import DamagedError
+from mimic.shards.corr import encode_corr
 from mimic.shards.tables import (
     Row,
     from_parquet,
@@ -26,7 +28,7 @@ from mimic.shards.tables import (
 from mimic.shards.tar import BLOCK, Member, TarWriter, header
 from mimic.storage import MissingError, Storage
 from mimic.types import Part, WorkUnit
-from schemas import EDGES, FRAMES, PartFile
+from schemas import FRAMES, PART_EDGES, PartFile
 
 _REMEDY = "run the same command again: this unit will be mined anew once its marker is gone"
 
@@ -57,12 +59,12 @@ def write_part(part: Part, storage: Storage, prefix: str) -> PartFile:
     name = f"{prefix.rstrip('/')}/{part.unit.unit_id}.tar" if prefix else f"{part.unit.unit_id}.tar"
     with storage.staged(name) as path, path.open("xb") as file:
         tar = TarWriter(file)
-        pictures = {
-            frame_id: tar.add(f"{frame_id}.jpg", data)
-            for frame_id, data in sorted(part.jpegs.items())
+        contents = _contents(part)
+        places = {
+            file: _place(tar.add(file, data), data) for file, data in sorted(contents.items())
         }
-        frames_bytes = to_parquet(_frames_table(part, pictures))
-        edges_bytes = to_parquet(table_of(part.edges, EDGES))
+        frames_bytes = to_parquet(_frames_table(part, places))
+        edges_bytes = to_parquet(_edges_table(part, places))
         frames = tar.add("frames.parquet", frames_bytes)
         edges = tar.add("edges.parquet", edges_bytes)
         tar.close()
@@ -74,6 +76,12 @@ def write_part(part: Part, storage: Storage, prefix: str) -> PartFile:
         edges_table=(edges.offset, edges.size),
         tables_sha256=hashlib.sha256(_span_of_tables(frames_bytes, edges_bytes)).hexdigest(),
     )
+
+
+def corr_options(edges: pa.Table) -> tuple[int, bool] | None:
+    """``patch_size`` and ``outside_votes`` of a part's correspondences; None if it has none."""
+    values = metadata_of(edges.schema, "corr")
+    return None if values is None else (values["patch_size"], values["outside_votes"])
 
 
 def _span_of_tables(frames: bytes, edges: bytes) -> bytes:
@@ -108,10 +116,10 @@ def source_of_part(frames: pa.Table) -> UnitSource:
     return UnitSource(**metadata_of(frames.schema, "unit"))
 
 
-def check_jpeg(data: bytes, size: int, crc32: int | None, where: str) -> bytes:
-    """``data`` if it is what the frames table says (DamagedError otherwise)."""
+def check_piece(data: bytes, size: int, crc32: int | None, where: str) -> bytes:
+    """``data`` if it is what the tables say (DamagedError otherwise)."""
     if len(data) != size or (crc32 is not None and zlib.crc32(data) != crc32):
-        raise DamagedError(f"{where}: a stored picture is damaged; {_REMEDY}")
+        raise DamagedError(f"{where}: a stored picture or correspondence is damaged; {_REMEDY}")
     return data
 
 
@@ -121,22 +129,56 @@ def read_jpeg(storage: Storage, part: PartFile, frame: Row) -> bytes:
     if offset is None:
         raise ValueError(f"frame {frame['frame_id']} was measured but not stored")
     data = storage.read_range(part.name, offset, size)
-    return check_jpeg(data, size, frame["jpeg_crc32"], storage.join(part.name))
+    return check_piece(data, size, frame["jpeg_crc32"], storage.join(part.name))
 
 
-def _frames_table(part: Part, pictures: dict[str, Member]) -> pa.Table:
+def _contents(part: Part) -> dict[str, bytes]:
+    """File name to bytes of all that is stored beside the tables."""
+    contents = {_picture_name(frame_id): data for frame_id, data in part.jpegs.items()}
+    if part.corrs is not None:
+        for frames, corr in part.corrs.pairs.items():
+            contents[_corr_name(*frames)] = encode_corr(corr)
+    return contents
+
+
+def _picture_name(frame_id: str) -> str:
+    return f"{frame_id}.jpg"
+
+
+def _corr_name(frame_1: str, frame_2: str) -> str:
+    return f"{frame_1}.{frame_2}.npy"
+
+
+def _frames_table(part: Part, places: dict[str, _Place]) -> pa.Table:
     rows = [
-        {**row, **_place(pictures.get(row["frame_id"]), part.jpegs.get(row["frame_id"]))}
+        {**row, **_columns("jpeg", places.get(_picture_name(row["frame_id"])))}
         for row in part.frames
     ]
-    without_row = pictures.keys() - {row["frame_id"] for row in rows}
+    without_row = part.jpegs.keys() - {row["frame_id"] for row in rows}
     if without_row:
         raise ValueError(f"pictures without a row in the frames table: {sorted(without_row)}")
     return with_metadata(table_of(rows, FRAMES), {"unit": asdict(UnitSource.of(part.unit))})
 
 
-def _place(member: Member | None, data: bytes | None) -> dict[str, Any]:
-    if member is None or data is None:
-        return {"jpeg_offset": None, "jpeg_size": None, "jpeg_crc32": None}
-    crc32 = zlib.crc32(data)
-    return {"jpeg_offset": member.offset, "jpeg_size": member.size, "jpeg_crc32": crc32}
+def _edges_table(part: Part, places: dict[str, _Place]) -> pa.Table:
+    rows = [
+        {**row, **_columns("corr", places.get(_corr_name(row["frame_1"], row["frame_2"])))}
+        for row in part.edges
+    ]
+    table = table_of(rows, PART_EDGES)
+    if part.corrs is None:
+        return table
+    options = {name: getattr(part.corrs, name) for name in ("patch_size", "outside_votes")}
+    return with_metadata(table, {"corr": options})
+
+
+_Place = tuple[int, int, int]
+
+
+def _place(member: Member, data: bytes) -> _Place:
+    return member.offset, member.size, zlib.crc32(data)
+
+
+def _columns(prefix: str, place: _Place | None) -> dict[str, int | None]:
+    names = (f"{prefix}_offset", f"{prefix}_size", f"{prefix}_crc32")
+    return dict(zip(names, place or (None, None, None), strict=True))

@@ -5,7 +5,6 @@ A pair is a sample of two views and one edge. Everything here is a pure function
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,20 +12,15 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mimic.config import Config
 from mimic.geometry import patches
-from mimic.geometry.homography import oriented
 from mimic.ids import stable_id
+from mimic.shards.corr import Corr, decode_corr, encode_corr
 from mimic.shards.part import UnitSource
 from mimic.shards.tables import Row
-from mimic.shards.tar import Member
 from mimic.types import KEPT, Part
 from schemas import OVERLAP_MEASURES, SCHEMA_VERSION
-
-Corr = NDArray[np.int32]
-"""(N, 2): patch of view 1, patch of view 2, row-major from the top left, one-to-one."""
 
 OVERLAPS = tuple(f"{m}{suffix}" for m in OVERLAP_MEASURES for suffix in ("_12", "_21", ""))
 _EDGE_SCALARS = (
@@ -40,7 +34,7 @@ _EDGE_SCALARS = (
     "static_share",
     "dynamic_share",
 )
-_FLAT = (
+FLAT_FIELDS = (
     "interval_s",
     "matches",
     "inliers",
@@ -87,6 +81,11 @@ class Context:
     patch_size: int
     outside_votes: bool
 
+    @property
+    def corr_options(self) -> tuple[int, bool]:
+        """What decides a correspondence beside the homography."""
+        return self.patch_size, self.outside_votes
+
     @classmethod
     def of(cls, config: Config) -> Context:
         """The part of a config that samples repeat."""
@@ -105,38 +104,17 @@ def pair_key(frame_1: str, frame_2: str) -> str:
     return stable_id("pair", frame_1, frame_2)
 
 
-def encode_corr(corr: Corr) -> bytes:
-    """``.npy`` bytes: int32, C order, no pickle."""
-    sink = io.BytesIO()
-    np.lib.format.write_array(sink, np.ascontiguousarray(corr, "<i4"), (1, 0), allow_pickle=False)
-    return sink.getvalue()
-
-
-def decode_corr(data: bytes) -> Corr:
-    """The inverse of :func:`encode_corr` (ValueError for anything but a plain array)."""
-    return cast("Corr", np.load(io.BytesIO(data), allow_pickle=False))
-
-
 def corr_of(edge: Row, frames: tuple[Row, Row], context: Context) -> Corr | None:
     """The correspondence that the edge's homography gives; None where it has none.
 
-    The map of the direction with the smaller patch overlap (of 2 -> 1 when equal). Both overlaps
-    stand in the edge, so only that direction is computed.
+    The map of the direction with the smaller patch overlap (of 2 -> 1 when equal). What mining has
+    stored with the same options is equal to it, and cheaper.
     """
     if edge["homography"] is None:
         return None
-    sizes = _size(frames[0]), _size(frames[1])
     homography = np.array(edge["homography"], dtype=np.float64).reshape(3, 3)
-    forward, backward = edge["overlap_patch_12"], edge["overlap_patch_21"]
-    matrix = oriented(homography, sizes[0])
-    if forward is None or backward is None or matrix is None:
-        return patches.corr(homography, *sizes, context.patch_size, context.outside_votes)
-    if forward < backward:
-        there = patches.land(matrix, *sizes)
-        return patches.assign(there, context.patch_size, context.outside_votes)
-    back = patches.land(np.asarray(np.linalg.inv(matrix)), *reversed(sizes))
-    inverted = patches.assign(back, context.patch_size, context.outside_votes)[:, ::-1]
-    return np.ascontiguousarray(inverted[np.argsort(inverted[:, 0])])
+    sizes = _size(frames[0]), _size(frames[1])
+    return patches.corr(homography, *sizes, *context.corr_options)
 
 
 def meta_of(
@@ -162,49 +140,24 @@ def meta_of(
     }
 
 
-def members_of(meta: dict[str, Any], corr: Corr, pictures: tuple[bytes, bytes]) -> dict[str, bytes]:
+def meta_bytes(meta: dict[str, Any]) -> bytes:
+    """``KEY.json``: one line, sorted keys."""
+    return _encode(meta).encode() + b"\n"
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def members_of(meta: bytes, corr: bytes, pictures: tuple[bytes, bytes]) -> dict[str, bytes]:
     """Suffix to bytes, in the order of the tar."""
-    text = json.dumps(meta, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return {
-        "corr_1_2.npy": encode_corr(corr),
-        "json": text.encode() + b"\n",
+        "corr_1_2.npy": corr,
+        "json": meta,
         "view1.jpg": pictures[0],
         "view2.jpg": pictures[1],
     }
 
 
-def index_row(
-    key: str,
-    split: str,
-    source: UnitSource,
-    edge: Row,
-    frames: tuple[Row, Row],
-    *,
-    patch_size: int,
-    corr_count: int,
-    members: list[Member],
-) -> Row:
-    """The sample's row of ``schemas.SAMPLES``."""
-    nested = {name: value for name, value in edge.items() if name not in _NOT_IN_INDEX}
-    return {
-        "sample_id": key,
-        "key": key,
-        "split": split,
-        "kind": source.kind,
-        "dataset": source.dataset,
-        "item": source.item,
-        "scene": source.scene,
-        "unit": source.unit,
-        "patch_size": patch_size,
-        "corr_count": corr_count,
-        "views": [{name: frame[name] for name in VIEW_FIELDS} for frame in frames],
-        "edges": [{"views": [1, 2], **nested}],
-        "members": [{"name": m.name, "offset": m.offset, "size": m.size} for m in members],
-        **{name: edge[name] for name in _FLAT},
-    }
-
-
-_NOT_IN_INDEX = ("unit_id", "frame_1", "frame_2", "value")
 VIEW_FIELDS = (
     "frame_id",
     "frame",
@@ -229,12 +182,22 @@ def samples_of_part(part: Part, config: Config) -> Iterator[Sample]:
         ids = (edge["frame_1"], edge["frame_2"])
         views = (frames[ids[0]], frames[ids[1]])
         key = pair_key(*ids)
-        corr = corr_of(edge, views, context)
+        corr = _stored_corr(part, ids, context)
+        if corr is None:
+            corr = corr_of(edge, views, context)
         if corr is None:
             raise ValueError(f"pair {key} was kept without a homography")
-        meta = meta_of(key, source, edge, views, context)
-        members = members_of(meta, corr, (part.jpegs[ids[0]], part.jpegs[ids[1]]))
+        meta = meta_bytes(meta_of(key, source, edge, views, context))
+        members = members_of(meta, encode_corr(corr), (part.jpegs[ids[0]], part.jpegs[ids[1]]))
         yield Sample(key, members.__getitem__)
+
+
+def _stored_corr(part: Part, frames: tuple[str, str], context: Context) -> Corr | None:
+    """The correspondence that mining kept, if it was made with these options."""
+    kept = part.corrs
+    if kept is None or (kept.patch_size, kept.outside_votes) != context.corr_options:
+        return None
+    return kept.pairs.get(frames)
 
 
 def _view_meta(frame: Row) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def from_parquet(data: bytes, where: str, columns: list[str] | None = None) -> p
     from schemas import check_schema
 
     try:
-        table = pq.read_table(io.BytesIO(data), columns=columns, page_checksum_verification=True)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        table = file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         detail = str(error).splitlines()[0]
         raise DamagedError(f"{where}: damaged table ({detail})") from error

@@ -45,10 +45,8 @@ class TarWriter:
         if name in self._names:
             raise ValueError(f"member {name} is already in the tar")
         self._names.add(name)
-        self._write(header(name, len(data)))
-        member = Member(name, self.size, len(data))
-        self._write(data)
-        self._write(bytes(-len(data) % BLOCK))
+        member = Member(name, self.size + BLOCK, len(data))
+        self._write(b"".join((header(name, len(data)), data, bytes(-len(data) % BLOCK))))
         return member
 
     def close(self) -> None:
@@ -64,6 +62,24 @@ class TarWriter:
 
 def header(name: str, size: int) -> bytes:
     """The 512 bytes before a member's content."""
+    encoded = name.encode()
+    if len(encoded) > _NAME_BYTES or size > _SIZE_MAX:
+        return _plain_header(name, size)
+    field = b"%011o" % size
+    checksum = _BLANK_SUM + sum(encoded) + sum(field)
+    return b"".join(
+        (
+            encoded.ljust(_NAME_BYTES, b"\0"),
+            _BLANK[_NAME_BYTES:124],
+            field,
+            _BLANK[135:148],
+            b"%06o\0 " % checksum,
+            _BLANK[156:],
+        )
+    )
+
+
+def _plain_header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
     info.size = size
     info.mtime = 0
@@ -71,3 +87,10 @@ def header(name: str, size: int) -> bytes:
     info.uid = info.gid = 0
     info.uname = info.gname = ""
     return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+_NAME_BYTES = 100
+_SIZE_MAX = 8**11 - 1
+_BLANK = _plain_header("", 0)
+# Of the fields that change: the size is eleven zeros here, the checksum counts as eight spaces.
+_BLANK_SUM = sum(_BLANK[:124]) + sum(_BLANK[135:148]) + sum(b" " * 8) + sum(_BLANK[156:])

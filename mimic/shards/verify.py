@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from mimic.errors import DamagedError
+from mimic.shards.corr import decode_corr
 from mimic.shards.layout import SPLITS, shard_name
 from mimic.shards.reader import read_manifest
-from mimic.shards.sample import OVERLAPS, decode_corr
+from mimic.shards.sample import OVERLAPS
 from mimic.shards.tables import Row, from_parquet
 from mimic.shards.tar import BLOCK, header
 from mimic.storage import MissingError, Storage

@@ -12,58 +12,24 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mimic.errors import DamagedError
-from mimic.shards.part import UnitSource, check_jpeg
-from mimic.shards.sample import (
-    VIEW_FIELDS,
-    Context,
-    Corr,
-    corr_of,
-    decode_corr,
-    index_row,
-    members_of,
-    meta_of,
-)
-from mimic.shards.tables import Row, metadata_of, table_of, to_parquet, with_metadata
+from mimic.shards.corr import corr_count, encode_corr
+from mimic.shards.pairs import Pairs, Place, index_table
+from mimic.shards.part import check_piece
+from mimic.shards.sample import Context, corr_of, members_of, meta_bytes, meta_of
+from mimic.shards.tables import Row, metadata_of, to_parquet, with_metadata
 from mimic.shards.tar import TarWriter
 from mimic.storage import MissingError, Storage
-from schemas import SAMPLES, FileEntry, ShardEntry
+from schemas import FileEntry, ShardEntry
 
 GAP_BYTES = 64 << 10
 """Stored pieces of one file that lie closer than this are fetched with one read."""
 READS_AT_ONCE = 16
 """Parallel reads from an object store (a local disk is read in order)."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Bytes inside a stored file; ``crc32`` where it is known."""
-
-    name: str
-    offset: int
-    size: int
-    crc32: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PairTask:
-    """One pair to write: its rows of the graph, and where its pictures lie.
-
-    ``corr`` is its correspondence where no homography can tell it (data made elsewhere): the
-    ``.npy`` bytes, or where they are stored.
-    """
-
-    key: str
-    source: UnitSource
-    edge: Row
-    frames: tuple[Row, Row]
-    pictures: tuple[Place, Place]
-    corr: Place | bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +38,11 @@ class ShardTask:
 
     split: str
     name: str
-    pairs: tuple[PairTask, ...]
+    pairs: Pairs
     source: Storage
     out: Storage
     context: Context
     versions: tuple[tuple[str, str], ...]
-
-    def digest(self) -> str:
-        """Identifies the content: equal digests give equal bytes."""
-        values: list[Any] = [self.split, asdict(self.context), self.versions]
-        values += [_content(pair) for pair in self.pairs]
-        text = json.dumps(values, sort_keys=True, default=_hex)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_shard(task: ShardTask) -> ShardEntry:
@@ -93,21 +52,34 @@ def write_shard(task: ShardTask) -> ShardEntry:
         DamagedError: a stored picture is not what its table says.
         StorageError: a place cannot be read or written.
     """
-    digest = task.digest()
+    pairs = task.pairs
+    rows = list(pairs.rows())
+    metas = [
+        meta_bytes(meta_of(key, source, edge, frames, task.context))
+        for key, source, (edge, frames) in zip(pairs.keys, pairs.sources, rows, strict=True)
+    ]
+    digest = _digest(task, metas)
     done = _finished(task, digest)
     if done is not None:
         return done
     tar_name, index_name = f"{task.name}.tar", f"{task.name}.parquet"
-    pieces = fetch(task.source, [place for pair in task.pairs for place in _places(pair)])
+    pieces = fetch(task.source, list(pairs.places()))
+    corrs = [_corr(task, number, row, pieces) for number, row in enumerate(rows)]
+    pictures = [pieces[place] for place in pairs.pictures]
+    contents = map(members_of, metas, corrs, zip(pictures[::2], pictures[1::2], strict=True))
     with task.out.staged(tar_name) as path, path.open("xb") as file:
         tar = TarWriter(file)
-        rows = [_add_pair(tar, pair, task, pieces) for pair in task.pairs]
+        members = [
+            [tar.add(f"{key}.{suffix}", data) for suffix, data in content.items()]
+            for key, content in zip(pairs.keys, contents, strict=True)
+        ]
         tar.close()
     tar_entry = FileEntry(tar_name, tar.size, tar.sha256)
-    table = with_metadata(table_of(rows, SAMPLES), {"tar": asdict(tar_entry), "task": digest})
-    index = to_parquet(table)
+    counts = [corr_count(corr) for corr in corrs]
+    table = index_table(pairs, task.split, task.context.patch_size, counts, members)
+    index = to_parquet(with_metadata(table, {"tar": asdict(tar_entry), "task": digest}))
     task.out.write(index_name, index)
-    return ShardEntry(task.split, len(rows), tar_entry, file_entry(index_name, index))
+    return ShardEntry(task.split, len(pairs), tar_entry, file_entry(index_name, index))
 
 
 def file_entry(name: str, data: bytes) -> FileEntry:
@@ -117,7 +89,7 @@ def file_entry(name: str, data: bytes) -> FileEntry:
 
 def fetch(storage: Storage, places: Sequence[Place]) -> dict[Place, bytes]:
     """The bytes of all places, each read once, file by file in order of offset."""
-    runs = list(_runs(sorted(set(places))))
+    runs = list(_runs(sorted(set(places), key=lambda place: (place.name, place.offset))))
     if storage.is_local:
         read = [_read_run(storage, run) for run in runs]
     else:
@@ -148,7 +120,7 @@ def _read_run(storage: Storage, run: list[Place]) -> dict[Place, bytes]:
     except MissingError as error:
         raise DamagedError(f"{where}: missing, but its marker says it is there") from error
     return {
-        place: check_jpeg(
+        place: check_piece(
             data[place.offset - start : place.offset - start + place.size],
             place.size,
             place.crc32,
@@ -158,53 +130,36 @@ def _read_run(storage: Storage, run: list[Place]) -> dict[Place, bytes]:
     }
 
 
-def _add_pair(tar: TarWriter, pair: PairTask, task: ShardTask, pieces: dict[Place, bytes]) -> Row:
-    corr = _corr(pair, task.context, pieces)
-    meta = meta_of(pair.key, pair.source, pair.edge, pair.frames, task.context)
-    pictures = (pieces[pair.pictures[0]], pieces[pair.pictures[1]])
-    members = [
-        tar.add(f"{pair.key}.{suffix}", data)
-        for suffix, data in members_of(meta, corr, pictures).items()
-    ]
-    return index_row(
-        pair.key,
-        task.split,
-        pair.source,
-        pair.edge,
-        pair.frames,
-        patch_size=task.context.patch_size,
-        corr_count=len(corr),
-        members=members,
-    )
+def _corr(
+    task: ShardTask, number: int, row: tuple[Row, tuple[Row, Row]], pieces: dict[Place, bytes]
+) -> bytes:
+    """The correspondence of a pair: as it is stored, or else computed."""
+    stored = task.pairs.corrs[number]
+    if stored is not None:
+        return pieces[stored] if isinstance(stored, Place) else stored
+    computed = corr_of(*row, task.context)
+    if computed is None:
+        key = task.pairs.keys[number]
+        raise ValueError(f"pair {key} has neither a homography nor a stored correspondence")
+    return encode_corr(computed)
 
 
-def _corr(pair: PairTask, context: Context, pieces: dict[Place, bytes]) -> Corr:
-    computed = corr_of(pair.edge, pair.frames, context)
-    if computed is not None:
-        return computed
-    if pair.corr is None:
-        raise ValueError(f"pair {pair.key} has neither a homography nor a stored correspondence")
-    return decode_corr(pair.corr if isinstance(pair.corr, bytes) else pieces[pair.corr])
+def _digest(task: ShardTask, metas: Sequence[bytes]) -> str:
+    """Identifies a shard's content: equal digests give equal bytes.
 
-
-def _places(pair: PairTask) -> Iterator[Place]:
-    yield from pair.pictures
-    if isinstance(pair.corr, Place):
-        yield pair.corr
-
-
-def _content(pair: PairTask) -> list[Any]:
-    """What a pair is, not where its pictures lie: a frame id stands for a picture's bytes."""
-    views = [{name: frame[name] for name in VIEW_FIELDS} for frame in pair.frames]
-    corr = pair.corr if isinstance(pair.corr, bytes) else None
-    sizes = [place.size for place in pair.pictures]
-    return [pair.key, asdict(pair.source), pair.edge, views, sizes, corr]
-
-
-def _hex(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    raise TypeError(f"not JSON: {value!r}")
+    Where pieces lie does not count: a frame id stands for its picture's bytes, and a stored
+    correspondence follows from the homography (unless it came from elsewhere, as bytes).
+    """
+    pairs = task.pairs
+    beyond_json = [pairs.edges[name].to_pylist() for name in ("slot_1", "slot_2", "verdict")]
+    sizes = [place.size for place in pairs.pictures]
+    head = [task.split, asdict(task.context), task.versions, beyond_json, sizes]
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for meta, corr in zip(metas, pairs.corrs, strict=True):
+        digest.update(meta)
+        if isinstance(corr, bytes):
+            digest.update(corr)
+    return digest.hexdigest()
 
 
 def _finished(task: ShardTask, digest: str) -> ShardEntry | None:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, BinaryIO
 
@@ -23,14 +24,17 @@ PREROLLS_S = (2, 8, 32)
 """How far before its first slot a unit seeks; the next is tried where the keyframe found lies too
 late to have seen enough frames, and in the end the file is read from its start."""
 
+# Estimates, for `mimic plan` alone: means over 19 real videos of 240p to 720p, hand-held walks,
+# orbits, cuts and a static camera among them (benchmarks/plan_estimates.py). Single videos differ
+# from them by a factor of two in time, and from none to three times as many in pairs.
 BITS_PER_S = 4_000_000
-"""Bit rate assumed for files that are not opened at planning."""
-CPU_S_PER_FOOTAGE_S = 0.15
-"""Decoding 720p at 30 frames a second, one core."""
-CPU_S_PER_SLOT = 0.06
-"""Detection and matching of one slot's frame."""
-PAIRS_PER_SLOT = 0.3
-"""Kept pairs a slot, on hand-held walks."""
+"""Bit rate assumed for files that are not opened."""
+CPU_S_PER_FOOTAGE_S = 0.03
+"""Decoding, one core; it grows with the pixels a second: some 0.07 at 720p30."""
+CPU_S_PER_SLOT = {"search": 0.075, "retry": 0.016}
+"""Detection, and matching at the strides that ``sampling.sequence`` tries."""
+PAIRS_PER_SLOT = {"search": 0.34, "retry": 0.23}
+"""Kept pairs a slot: 60 and 14 a minute with the slots of the presets ``default``, ``mimic``."""
 
 _log = logging.getLogger("mimic")
 
@@ -98,17 +102,32 @@ def _probed_s(file: File, config: Config) -> float | None:
         return duration_s
 
 
+def duration_s(item: SourceItem, config: Config) -> float | None:
+    """What the video's header says; 0 where it cannot be opened, None where it says nothing."""
+    try:
+        with _opened(File(item.name, item.uri, item.size_bytes), config) as video:
+            found: float | None = video.info.duration_s
+            return found
+    except (SourceError, StorageError):
+        return 0.0
+
+
+def estimated(unit: WorkUnit, footage_s: float, config: Config) -> WorkUnit:
+    """The same unit, estimated to hold so much footage."""
+    slots = footage_s / config.source.video.interval_s
+    how = config.sampling.sequence
+    return replace(
+        unit,
+        footage_s=footage_s,
+        estimated_s=footage_s * CPU_S_PER_FOOTAGE_S + slots * CPU_S_PER_SLOT[how],
+        estimated_pairs=slots * PAIRS_PER_SLOT[how],
+    )
+
+
 def _unit(item: SourceItem, span: Span, slots: int, config: Config) -> WorkUnit:
     owned = (slots if span.last is None else span.last) - span.first
-    footage_s = owned * config.source.video.interval_s
-    return unit_of(
-        item,
-        span,
-        config,
-        footage_s=footage_s,
-        estimated_s=footage_s * CPU_S_PER_FOOTAGE_S + owned * CPU_S_PER_SLOT,
-        estimated_pairs=owned * PAIRS_PER_SLOT,
-    )
+    unit = unit_of(item, span, config, footage_s=0, estimated_s=0, estimated_pairs=0)
+    return estimated(unit, owned * config.source.video.interval_s, config)
 
 
 @contextmanager

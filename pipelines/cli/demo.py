@@ -37,7 +37,8 @@ def demo(
 
     videos, shards, report = out / "videos", out / "shards", out / "report.html"
     _render(videos, quiet)
-    config = o.config_of(executor=executor, cpus=cpus)
+    # So that rejected pairs can be looked at, too.
+    config = o.config_of(executor=executor, cpus=cpus, keep_edges=0.0)
     result = shown(
         lambda on_event: mine(str(videos), str(shards), config, on_event=on_event), quiet
     )

@@ -39,10 +39,11 @@ def shown(work: Callable[[OnEvent | None], MineResult], quiet: bool) -> MineResu
 
 def _name_quarantine(failures: list[Failure]) -> None:
     """Failures of earlier runs, which the progress of this one did not name."""
-    for failure in failures[:_SHOWN]:
-        say.notes().print(f"in quarantine ({failure.reason}): {failure.message}", markup=False)
-    if len(failures) > _SHOWN:
-        say.notes().print(f"... and {len(failures) - _SHOWN} more in quarantine")
+    lines = list(dict.fromkeys(f"in quarantine ({f.reason}): {f.message}" for f in failures))
+    for line in lines[:_SHOWN]:
+        say.notes().print(line, markup=False)
+    if len(lines) > _SHOWN:
+        say.notes().print(f"... and {len(lines) - _SHOWN} more in quarantine")
 
 
 def say_result(out: str, result: MineResult, as_json: bool, quiet: bool) -> int:

@@ -69,11 +69,14 @@ def _mined_config(source: Storage) -> Config:
 
 def _packed(source: Storage, out: Storage, mined: Config, settings: Config) -> Manifest:
     """From the parts where they were kept, for they hold more; else from the shards."""
+    from pipelines.executors import LazyExecutor
     from pipelines.ledger import Ledger
     from pipelines.pack import pack as pack_parts
     from pipelines.pack import repack
 
     state = Ledger(source).load()
-    if state.reports and not state.damaged:
-        return pack_parts(state.reports.values(), source, out, settings, mined=mined)
-    return repack(source, out, settings)
+    with LazyExecutor(settings.run) as executor:
+        if state.reports and not state.damaged:
+            reports = state.reports.values()
+            return pack_parts(reports, source, out, settings, mined=mined, run=executor.map)
+        return repack(source, out, settings, run=executor.map)

@@ -37,9 +37,10 @@ def plan(
     settings = o.config_of(
         config, assignments, preset=preset, size=size, seed=seed, kind=kind, dataset=dataset
     )
+    from pipelines.estimate import sharpened
     from pipelines.plan import make_plan
 
-    made = make_plan(source, settings)
+    made = sharpened(make_plan(source, settings), settings)
     if as_json:
         say.document(_document(source, made, settings))
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mimic.errors import MimicError, SourceError, StorageError
 from mimic.types import WorkUnit
 from pipelines.limits import is_out_of_memory, memory_limit
 from schemas import Failure, UnitReport
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Work = Callable[[WorkUnit], UnitReport]
 """Mines one unit and commits it; must be picklable."""
@@ -62,6 +65,17 @@ class Executor(Protocol):
         Raises:
             StorageError: a worker could not commit; the run must end, nothing is quarantined.
             ClusterError: the cluster went away.
+        """
+        ...
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """The results of pure tasks, in any order; ``function`` and tasks must be picklable.
+
+        A task may be run twice (its worker may die), so it must be one that can be. Tasks are
+        taken from the iterable as there is room. What a task raises ends it all.
+
+        Raises:
+            ClusterError: the cluster went away, or a worker dies of a task again and again.
         """
         ...
 

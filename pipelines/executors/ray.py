@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -31,7 +33,9 @@ from pipelines.executors.base import (
     ClusterError,
     OnOutcome,
     Outcome,
+    R,
     Stop,
+    T,
     Work,
     attempt,
     death_failure,
@@ -44,6 +48,10 @@ from schemas import Failure
 
 LEASES_PER_CPU = 2
 """Leases in flight for each CPU: one in work, one waiting at its side."""
+TASKS_IN_WAITING = 2
+"""Pure tasks in flight beyond one a CPU; they are seconds long and megabytes large."""
+TASK_RETRIES = 3
+"""Times that a pure task is run again after its worker or node died."""
 TICK_S = 0.2
 """How often timeouts and the wish to stop are looked at while nothing comes back."""
 STREAMS_A_LOOK = 16
@@ -97,12 +105,37 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
                 flight.collect()
                 flight.cancel_overdue()
         except _CLUSTER_LOST as error:
-            raise ClusterError(
-                f"the Ray cluster was lost ({_first_line(error)}); start it again and run the same "
-                "command: what is committed stays"
-            ) from error
+            raise _cluster_lost(error) from error
         finally:
             flight.cancel_all()
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """See :class:`pipelines.executors.base.Executor`."""
+        waiting, flying = iter(tasks), set[Any]()
+        remote = _remote_task()
+        try:
+            while True:
+                room = _cpus() + TASKS_IN_WAITING - len(flying)
+                flying.update(remote(function, task, _versions()) for task in islice(waiting, room))
+                if not flying:
+                    return
+                ready, _ = ray.wait(list(flying), timeout=TICK_S)
+                for result in ready:
+                    flying.remove(result)
+                    yield ray.get(result)
+        except ray_errors.RayTaskError as error:
+            raise _cause_of(error) from error
+        except _CLUSTER_LOST as error:
+            raise _cluster_lost(error) from error
+        except ray_errors.RayError as error:
+            raise ClusterError(
+                f"Ray workers died of one task {TASK_RETRIES + 1} times ({_first_line(error)}); is "
+                "there memory enough? Run the same command again: what is committed stays"
+            ) from error
+        finally:
+            for result in flying:
+                with contextlib.suppress(*_CLUSTER_LOST, ray_errors.RayError):
+                    ray.cancel(result, force=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +248,7 @@ class _Flight:
     def _count_cpus(self) -> int:
         now = time.monotonic()
         if now - self._cpus_asked > CPU_COUNT_S:
-            self._cpus = max(1, int(_cluster_resources().get("CPU", 1)))
+            self._cpus = _cpus()
             self._cpus_asked = now
         return self._cpus
 
@@ -240,6 +273,25 @@ def _remote_lease(resources: str) -> Callable[..., Any]:
     return remote
 
 
+def _task(function: Callable[[T], R], task: T, versions_asked: dict[str, str]) -> R:
+    """A worker's pure task, refused where it would make other bytes."""
+    _check_versions(_versions(), versions_asked)
+    return function(task)
+
+
+@cache
+def _remote_task() -> Callable[..., Any]:
+    task: Any = ray.remote(
+        max_retries=TASK_RETRIES, runtime_env={"env_vars": ONE_THREAD_ENV}, num_cpus=1
+    )(_task)
+    remote: Callable[..., Any] = task.remote
+    return remote
+
+
+def _cpus() -> int:
+    return max(1, int(_cluster_resources().get("CPU", 1)))
+
+
 def _cluster_resources() -> dict[str, float]:
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found
@@ -251,8 +303,8 @@ def _versions() -> dict[str, str]:
     return {name: found for name, found in versions().items() if name != "cpu"}
 
 
-def _check_versions(theirs: dict[str, str]) -> None:
-    ours = _versions()
+def _check_versions(theirs: dict[str, str], ours: dict[str, str] | None = None) -> None:
+    ours = _versions() if ours is None else ours
     for name in sorted(ours.keys() | theirs.keys()):
         if ours.get(name) != theirs.get(name):
             raise ClusterError(
@@ -261,13 +313,20 @@ def _check_versions(theirs: dict[str, str]) -> None:
             )
 
 
+def _cluster_lost(error: Exception) -> ClusterError:
+    return ClusterError(
+        f"the Ray cluster was lost ({_first_line(error)}); start it again and run the same "
+        "command: what is committed stays"
+    )
+
+
 def _cause_of(error: Exception) -> MimicError:
     """What a worker raised past our own handling: a store that is down, or a node without us."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, MimicError):
         return cause
     return ClusterError(
-        f"a Ray worker could not run a lease ({_last_line(cause or error)}); is the same mimic "
+        f"a Ray worker could not do its work ({_last_line(cause or error)}); is the same mimic "
         "installed on every node?"
     )
 
@@ -288,19 +347,29 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except RuntimeError as error:
+        ray.shutdown()  # a join that was refused leaves a half of itself behind
         if "ersion mismatch" not in str(error):
             raise ClusterError(
                 f"Ray cluster {address}: cannot join it ({_first_line(error)})"
             ) from error
-        raise ClusterError(
-            f"Ray cluster {address} runs another version of Ray or Python than this process (Ray "
-            f"{ray.__version__}): install the same on both"
-        ) from error
+        raise ClusterError(_other_version(address, str(error))) from error
     except (ConnectionError, ValueError, OSError) as error:
         raise ClusterError(
             f"Ray cluster {address}: cannot join it ({_first_line(error)}); check RAY_ADDRESS or "
             "run.address, or unset it to run on this machine"
         ) from error
+
+
+def _other_version(address: str, said: str) -> str:
+    """Ray's page about versions in one sentence; it names the cluster's first, then ours."""
+    versions = re.findall(r"(Ray|Python): (\S+)", said)
+    named = [f"{name} {version}" for name, version in versions]
+    here = ", ".join(named[2:]) or f"Ray {ray.__version__}"
+    there = f" ({', '.join(named[:2])})" if named else ""
+    return (
+        f"Ray cluster {address} runs another version of Ray or Python{there} than this process "
+        f"({here}): install the same on both"
+    )
 
 
 def _check_reachable(address: str) -> None:

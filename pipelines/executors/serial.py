@@ -6,11 +6,11 @@ No isolation: a unit that crashes or hangs takes the run with it (the Ray execut
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mimic.config import RunConfig
 from mimic.types import WorkUnit
-from pipelines.executors.base import OnOutcome, Stop, Work, attempt
+from pipelines.executors.base import OnOutcome, R, Stop, T, Work, attempt
 from pipelines.executors.leases import LeaseBook
 
 
@@ -29,3 +29,7 @@ class SerialExecutor(contextlib.AbstractContextManager["SerialExecutor"]):
         while not stop.is_set() and (lease := book.take(workers=1)) is not None:
             outcome = attempt(work, lease.units[0], self._run.memory_mb)
             on_outcome(book.reported(lease, outcome))
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """See :class:`pipelines.executors.base.Executor`."""
+        return map(function, tasks)

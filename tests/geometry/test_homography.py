@@ -80,9 +80,23 @@ class TestSanity:
     def test_a_mirror_is_impossible(self):
         assert h.sanity(about_centre(np.diag([-1.0, 1.0])), SIZE, SIZE) == 0
 
-    def test_a_horizon_inside_the_view_is_impossible(self):
-        assert h.sanity(about_centre(np.eye(2), tilt=(1 / 100, 0)), SIZE, SIZE) == 0
-        assert h.sanity(about_centre(np.eye(2), tilt=(1 / 1000, 0)), SIZE, SIZE) > 0.5
+    @pytest.mark.parametrize("degrees", [10, 30, 60, -60])
+    def test_a_camera_that_turns_is_sane_though_a_part_of_its_view_goes_behind_it(self, degrees):
+        """70 degrees wide: at 60, the horizon lies inside the view."""
+        to_rays = np.array(
+            [[1 / 230, 0, -CENTRE[0] / 230], [0, 1 / 230, -CENTRE[1] / 230], [0, 0, 1]]
+        )
+        cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turned = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+        matrix = np.linalg.inv(to_rays) @ turned @ to_rays
+        assert h.sanity(matrix, SIZE, SIZE) > 2 * h.MIN_SANITY
+
+    def test_what_lands_nowhere_is_impossible(self):
+        aside = np.array([[1.0, 0, 400], [0, 1, 0], [0, 0, 1]])
+        assert h.sanity(aside, SIZE, SIZE) == 0
+
+    def test_a_crease_in_the_shared_part_is_insane(self):
+        assert h.sanity(about_centre(np.eye(2), tilt=(1 / 40, 0)), SIZE, SIZE) < h.MIN_SANITY
 
     def test_a_collapse_is_insane(self):
         thin = h.sanity(about_centre(np.diag([1.0, 0.05])), SIZE, SIZE)

@@ -191,12 +191,21 @@ def test_a_cluster_of_another_version_is_one_sentence(monkeypatch: pytest.Monkey
     from pipelines.executors import ray as ours
 
     def refuse(**_: object) -> None:
-        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0")
+        raise RuntimeError(  # word for word what Ray 2.60 says
+            "Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.4\n"
+            "This process on node 10.0.0.2 was started with:\n    Ray: 2.60.0\n"
+            "    Python: 3.11.7\n"
+        )
 
     monkeypatch.setattr(ours.ray, "init", refuse)
     monkeypatch.setattr(ours, "_check_reachable", lambda address: None)
-    with pytest.raises(ClusterError, match="another version of Ray or Python"):
+    says = (
+        r"10\.0\.0\.1:6379 runs another version of Ray or Python \(Ray 2\.9\.0, Python 3\.10\.4\) "
+        r"than this process \(Ray 2\.60\.0, Python 3\.11\.7\)"
+    )
+    with pytest.raises(ClusterError, match=says) as caught:
         ours._join("10.0.0.1:6379")
+    assert "\n" not in str(caught.value)
 
 
 def test_workers_with_other_packages_are_refused() -> None:

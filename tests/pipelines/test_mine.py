@@ -186,6 +186,24 @@ def test_a_file_that_goes_or_changes_after_the_plan(run: Run, how: str) -> None:
     assert again.exit_code == 0
 
 
+@pytest.mark.parametrize("how", ["vanish", "change"])
+def test_a_failure_of_a_file_that_is_no_more_is_dropped(run: Run, tmp_path: Path, how: str) -> None:
+    bad = Mine(deeds={"group-02": "source_error", "group-04": "raise"})
+    assert run(mine_unit=bad).exit_code == 3
+    if how == "vanish":
+        shutil.rmtree(run.source / "group-02")
+    else:
+        shutil.copy(run.source / "group-03" / "0.jpg", run.source / "group-02" / "0.jpg")
+    elsewhere = Run(make_photos(tmp_path / "elsewhere", 1), run.out)
+    elsewhere()
+    assert len(list(run.out.rglob("quarantine/*"))) == 2  # another source knows nothing of them
+    run()
+    assert len(list(run.out.rglob("quarantine/*"))) == 2  # nor does this one: another was between
+    result = run()
+    assert [f.name for f in result.failed] == ["group-04"]
+    assert len(list(run.out.rglob("quarantine/*"))) == 1
+
+
 def test_the_memory_and_the_clock_do_not_enter_the_folder(run: Run, tmp_path: Path) -> None:
     run()
     other = Run(run.source, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""A Ray node that is lost costs no unit an attempt, and no byte."""
+"""Real Ray clusters: a node that is lost costs no unit an attempt, and no byte; other versions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import ray
 from fake_work import Mine, files_of
 from ray.cluster_utils import Cluster
 
 from mimic.config import load_config
+from pipelines.executors import ClusterError
 from pipelines.mine import mine
 
 SERIAL = {"run": {"executor": "serial"}}
@@ -42,3 +44,22 @@ def test_a_node_lost_in_the_middle(importable_here: None, photos: Path, tmp_path
     assert result.exit_code == 0
     assert result.failed == ()
     assert files_of(out) == files_of(undisturbed)
+
+
+def test_a_cluster_of_another_version(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real cluster, joined by a process that takes itself for another version of Ray."""
+    assert not ray.is_initialized()
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    theirs = ray.__version__
+    monkeypatch.setattr(ray, "__version__", "2.0.1")
+    config = load_config(overrides={"run": {"address": cluster.address}})
+    try:
+        with pytest.raises(ClusterError, match=rf"Ray {theirs}, .* \(Ray 2\.0\.1, ") as caught:
+            mine(str(photos), str(tmp_path / "out"), config, mine_unit=Mine())
+    finally:
+        cluster.shutdown()
+    assert caught.value.exit_code == 4
+    assert "\n" not in str(caught.value)

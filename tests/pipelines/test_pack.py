@@ -14,6 +14,7 @@ from typing import Any
 
 import factory
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from s3_server import BUCKET, S3
@@ -23,11 +24,12 @@ from mimic.errors import DamagedError, MimicError, StorageError
 from mimic.geometry.patches import corr as patch_corr
 from mimic.shards import writer
 from mimic.shards.layout import lay_out, split_of
+from mimic.shards.part import read_part_tables
 from mimic.shards.reader import Shards
 from mimic.shards.sample import pair_key, samples_of_part
 from mimic.shards.verify import verify
 from mimic.storage import Storage
-from pipelines import select
+from pipelines import chosen, select
 from pipelines.pack import not_stored_note, pack, repack
 from schemas import MANIFEST_NAME, SAMPLES, Manifest, UnitReport
 
@@ -229,6 +231,69 @@ def test_the_manifest_names_what_decides_bytes(out: Storage) -> None:
     assert versions.keys() >= {"mimic", "numpy", "opencv", "av", "pyarrow", "python", "cpu"}
     assert versions["numpy"] == np.__version__
     assert "absent" not in versions.values()
+
+
+# ---------------------------------------------------------------- correspondences
+
+
+def _without_corrs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "corr_of", lambda *a: pytest.fail("computed again"))
+
+
+def test_correspondences_of_parts_are_not_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, computed = Storage(tmp_path / "stored"), Storage(tmp_path / "computed")
+    bare = [factory.report(replace(factory.make_part(n), corrs=None), computed) for n in NAMES]
+    pack(bare, computed, computed, factory.config())
+    with monkeypatch.context() as patch:
+        _without_corrs(patch)
+        packed(stored)
+    one, other = digests(root(stored)), digests(root(computed))
+    # Where pictures lay in the parts stands in the frames table, and its hash in the manifest.
+    for name in ("graph/frames-000000.parquet", MANIFEST_NAME):
+        del one[name], other[name]
+    assert one == other
+    assert len(one) > 10
+
+
+def test_shards_packed_again_keep_their_correspondences(
+    out: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(out)
+    _without_corrs(monkeypatch)
+    again = Storage(tmp_path / "again")
+    repack(out, again, factory.config(overlap={"high": 0.7}))
+    ours = {s.key: s.read("corr_1_2.npy") for s in Shards(out).samples()}
+    theirs = {s.key: s.read("corr_1_2.npy") for s in Shards(again).samples()}
+    assert theirs == {key: ours[key] for key in theirs}
+    assert len(theirs) > 10
+
+
+@pytest.mark.parametrize("change", [{"patch_size": 8}, {"outside_votes": True}])
+def test_correspondences_made_with_other_options_are_not_used(
+    out: Storage, change: dict[str, Any]
+) -> None:
+    config = factory.config(overlap=change)
+    pack(factory.reports(out, *NAMES), out, out, config)
+    options = (config.overlap.patch_size, config.overlap.outside_votes)
+    for sample in Shards(out).samples():
+        homography = np.array(sample.meta["edges"][0]["homography"])
+        expected = patch_corr(homography, factory.SIZE, factory.SIZE, *options)
+        np.testing.assert_array_equal(sample.corr(), expected)
+
+
+def test_a_damaged_correspondence_in_a_part_is_named(out: Storage) -> None:
+    reports = factory.reports(out, *NAMES)
+    part = reports[2].part
+    assert part is not None
+    _, edges = read_part_tables(out, part)
+    path = root(out) / part.name
+    data = bytearray(path.read_bytes())
+    data[next(at for at in edges["corr_offset"].to_pylist() if at is not None) + 140] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedError, match=part.name):
+        pack(reports, out, out, factory.config())
 
 
 # ---------------------------------------------------------------- readable elsewhere
@@ -645,6 +710,49 @@ def test_judging_again_with_the_same_config_changes_nothing() -> None:
 
 
 # ---------------------------------------------------------------- reads and memory
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 7])
+def test_rows_that_went_to_disk_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    calm, out = Storage(tmp_path / "calm"), Storage(tmp_path / "out")
+    packed(calm)
+    monkeypatch.setattr(chosen, "ROWS_AT_ONCE", rows_at_once)
+    packed(out)
+    assert digests(root(out)) == digests(root(calm))
+
+
+def test_rows_are_taken_in_any_order_and_more_than_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chosen, "ROWS_AT_ONCE", 4)
+    schema = pa.schema([("n", pa.int64()), ("text", pa.list_(pa.string()))])
+    rows = chosen._Rows(schema)
+    table = pa.table([list(range(11)), [[str(n)] * n for n in range(11)]], schema=schema)
+    firsts = [rows.append(table.slice(n, 3)) for n in (0, 3, 6, 9)]
+    assert firsts == [0, 3, 6, 9]
+    rows.seal()
+    wanted = np.array([10, 0, 7, 7, 3, 4, 0])
+    assert rows.take(wanted).to_pylist() == table.take(wanted).to_pylist()
+    assert rows.take(np.array([], np.int64)).to_pylist() == []
+    rows.close()
+
+
+def test_no_temporary_file_is_left(
+    out: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    reports = factory.reports(out, *NAMES)
+    pack(
+        reports, out, out, factory.config(), run=lambda f, t: [_none_in(scratch) or f(x) for x in t]
+    )
+    assert len(Shards(out)) == 88
+    _none_in(scratch)
+
+
+def _none_in(folder: Path) -> None:
+    assert list(folder.iterdir()) == []
 
 
 def test_a_shard_reads_each_frame_once_in_order_of_offset(

@@ -50,6 +50,17 @@ def test_both_displays_say_what_matters(terminal: bool) -> None:
     assert ("\x1b" in said) == terminal
 
 
+def test_one_is_one_and_a_sentence_is_said_once() -> None:
+    text = io.StringIO()
+    with show(Console(file=text, width=200)) as on_event:
+        for event in (Planned(1, 1, 0, 0, ()), Attempted(FAILED), Attempted(FAILED), Packing(1)):
+            on_event(event)
+    said = text.getvalue()
+    assert "1 unit, 1 to mine" in said
+    assert "packing 1 unit into" in said
+    assert said.count("failed (worker_died): item-0001.mp4: died") == 1
+
+
 def test_rates_and_time_left() -> None:
     now = [100.0]
     tally = Tally(_clock=lambda: now[0])

@@ -108,6 +108,33 @@ def test_a_worker_killed_at_each_commit_point(
         assert files_of(out) == undisturbed
 
 
+@pytest.mark.parametrize("point", ["before_shard", "after_shard"])
+def test_a_worker_killed_as_it_writes_a_shard(
+    importable_here: None, source: Path, undisturbed: dict[str, str], tmp_path: Path, point: str
+) -> None:
+    flag = tmp_path / "crashed"
+    driver = start(source, tmp_path / "out", f"{point}@{flag}", executor="ray", cpus=2)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert flag.exists()
+    assert files_of(tmp_path / "out") == undisturbed
+
+
+def test_a_ray_driver_killed_as_it_packs_and_rerun(
+    importable_here: None, source: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    out, flag = tmp_path / "out", tmp_path / "crashed"
+    driver = start(source, out, f"before_manifest@{flag}", executor="ray", cpus=2)
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == -signal.SIGKILL, said
+    assert not (out / "manifest.json").exists()
+    assert len(list(out.glob("*.tar"))) == 3
+    (out / "train-000001.tar").unlink()  # as if it had been killed before this one
+    result = mine(str(source), str(out), config_of(executor="serial"), mine_unit=Mine())
+    assert result.exit_code == 0
+    assert files_of(out) == undisturbed
+
+
 @pytest.mark.parametrize("point", [*WORKER_POINTS, *DRIVER_POINTS])
 def test_a_driver_killed_at_each_commit_point_and_rerun(
     importable_here: None, source: Path, undisturbed: dict[str, str], tmp_path: Path, point: str

@@ -261,3 +261,16 @@ def test_wrong_wishes_get_one_sentence(
 ) -> None:
     with pytest.raises(MimicError, match=re.escape(words)):
         write_sheets(str(folder), tmp_path / out, Choice(**choice))
+
+
+def test_a_png_loses_no_fact_and_no_card(folder: Path) -> None:
+    from mimic.report.pictures import filled
+
+    facts = [f"measure{number} 0.{number}" for number in range(12)]
+    lines = filled(facts, 12, 300)
+    assert len(lines) > 1
+    assert "   ".join(lines) == "   ".join(facts)
+
+    few, many = (load_cards(str(folder), Choice(count=count)) for count in (1, 5))
+    heights = [draw_sheet(cards, columns=1).shape[0] for cards in (few, many)]
+    assert heights[1] > 4 * (heights[0] - 60)

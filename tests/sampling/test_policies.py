@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,10 +32,11 @@ def frames(slots: list[int]):
 
 def prepare(frame: Frame) -> View:
     measures = FrameMeasures(0, 0, 0, 0, 0, "0")
-    return View(frame.info, PIXEL, np.eye(3), PIXEL[..., 0], PIXEL[..., 0], measures)
+    thumb = np.full((1, 1), 11 * (frame.slot % 23), np.uint8)
+    return View(frame.info, PIXEL, np.eye(3), PIXEL[..., 0], thumb, measures)
 
 
-def run(order: str, config: Config, slots: list[int], span: Span, overlap_of):
+def run(order: str, config: Config, slots: list[int], span: Span, overlap_of, prepare=prepare):
     """Walk a policy over fake views whose overlap is a function of the two slots."""
     left: list[int] = []
     window = Window(frames(slots), prepare, lambda v: v, lambda v: left.append(v.info.slot))
@@ -67,6 +70,24 @@ def test_search_finds_a_pair_for_every_anchor_at_any_speed(per_slot):
     kept = [e for e in edges if e.verdict.kept]
     assert {e.slot_1 for e in kept} == set(range(30))
     assert len(edges) < 2 * 30 + 10  # after the first anchor, the stride is known
+
+
+def test_a_pause_of_the_camera_gives_its_pair_once():
+    """Frames 0 to 9 show the same picture; what follows moves on."""
+
+    def pausing(frame: Frame) -> View:
+        view = prepare(frame)
+        still = np.full((1, 1), 255, np.uint8)
+        return dataclasses.replace(view, thumb=still) if frame.slot < 10 else view
+
+    def overlap_of(a: int, b: int) -> float:
+        return max(0.0, 1 - 0.2 * (max(b, 9) - max(a, 9)))
+
+    config = with_sampling(strides=[1, 2, 3, 4, 5, 6, 8, 12, 16, 24])
+    edges, _ = run("sequence", config, list(range(60)), Span(0, 30), overlap_of, pausing)
+    kept = [edge.slot_1 for edge in edges if edge.verdict.kept]
+    assert len([slot for slot in kept if slot < 10]) == 1
+    assert [slot for slot in kept if slot >= 10] == list(range(10, 30))
 
 
 def test_search_measures_no_pair_twice_and_stops_when_nothing_fits():

@@ -13,15 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import factory
+import numpy as np
 import pytest
 from s3_server import BUCKET
 
 from mimic.errors import DamagedError
-from mimic.shards.part import read_jpeg, read_part_tables, source_of_part, write_part
+from mimic.geometry import patches
+from mimic.shards.corr import decode_corr
+from mimic.shards.part import (
+    corr_options,
+    read_jpeg,
+    read_part_tables,
+    source_of_part,
+    write_part,
+)
 from mimic.shards.tables import from_parquet, table_of, to_parquet
-from mimic.shards.tar import TarWriter
+from mimic.shards.tar import TarWriter, header
 from mimic.storage import Storage
-from schemas import EDGES, FRAMES, SchemaError
+from schemas import EDGES, FRAMES, PART_EDGES, SchemaError
 
 
 def test_a_tar_is_reproducible_and_its_offsets_are_right() -> None:
@@ -49,7 +58,14 @@ def test_the_tar_program_reads_it(tmp_path: Path) -> None:
         ["tar", "tf", tmp_path / written.name], capture_output=True, text=True, check=True
     )
     pictures = sorted(f"{frame}.jpg" for frame in part.jpegs)
-    assert listed.stdout.split() == [*pictures, "frames.parquet", "edges.parquet"]
+    kept = [(e["frame_1"], e["frame_2"]) for e in part.edges if e["verdict"] == "kept"]
+    corrs = [f"{frame_1}.{frame_2}.npy" for frame_1, frame_2 in kept]
+    names = [*sorted([*pictures, *corrs]), "frames.parquet", "edges.parquet"]
+    assert listed.stdout.split() == names
+    of_first = kept[0][0]
+    mine = [n for n in names if n.startswith(of_first)]
+    assert len(mine) == 3
+    assert mine[-1] == f"{of_first}.jpg"
     assert listed.stderr == ""
 
 
@@ -62,14 +78,48 @@ def test_a_part_says_what_it_is(tmp_path: Path) -> None:
 
     frames, edges = read_part_tables(store, written)
     assert frames.schema.equals(FRAMES)
-    assert edges.schema.equals(EDGES)
-    assert edges.to_pylist() == list(part.edges)
+    assert edges.schema.equals(PART_EDGES)
+    assert edges.select(EDGES.names).to_pylist() == list(part.edges)
     source = source_of_part(frames)
     assert (source.unit, source.kind, source.item) == (part.unit.unit_id, "video", "walk.mp4")
     for row in frames.to_pylist():
         jpeg = part.jpegs[row["frame_id"]]
         assert read_jpeg(store, written, row) == jpeg
         assert row["jpeg_crc32"] == zlib.crc32(jpeg)
+
+
+def test_a_part_keeps_the_correspondences_of_its_kept_pairs(tmp_path: Path) -> None:
+    store, part = Storage(tmp_path), factory.make_part("walk.mp4")
+    written = write_part(part, store, "")
+    _, edges = read_part_tables(store, written)
+    assert corr_options(edges) == (16, False)
+    data = store.read(written.name)
+    for edge in edges.to_pylist():
+        if edge["verdict"] != "kept":
+            assert edge["corr_offset"] is edge["corr_size"] is edge["corr_crc32"] is None
+            continue
+        stored = data[edge["corr_offset"] :][: edge["corr_size"]]
+        assert zlib.crc32(stored) == edge["corr_crc32"]
+        homography = np.array(edge["homography"]).reshape(3, 3)
+        expected = patches.corr(homography, factory.SIZE, factory.SIZE, 16, False)
+        assert len(expected) > 5
+        np.testing.assert_array_equal(decode_corr(stored), expected)
+
+
+def test_a_part_without_correspondences_is_a_part(tmp_path: Path) -> None:
+    store = Storage(tmp_path)
+    written = write_part(replace(factory.make_part("x"), corrs=None), store, "")
+    _, edges = read_part_tables(store, written)
+    assert corr_options(edges) is None
+    assert edges["corr_offset"].null_count == len(edges)
+
+
+@pytest.mark.parametrize("name", ["a", "ä.jpg", "x" * 99, "k" * 20 + ".corr_1_2.npy"])
+@pytest.mark.parametrize("size", [0, 1, 511, 40_000, 8**11 - 1])
+def test_a_header_is_the_one_that_tarfile_writes(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode, info.uid, info.gid = size, 0, 0o644, 0, 0
+    assert header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_a_frame_that_was_not_stored_says_so(tmp_path: Path) -> None:
@@ -134,7 +184,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     row = frames.to_pylist()[0]
 
     _flip(path, row["jpeg_offset"] + 30)
-    with pytest.raises(DamagedError, match=rf"{written.name}: a stored picture is damaged"):
+    with pytest.raises(DamagedError, match=rf"{written.name}: a stored picture or corr"):
         read_jpeg(store, written, row)
     for at, size in (written.frames_table, written.edges_table):
         _flip(path, at + size // 3)

@@ -12,8 +12,8 @@ import pytest
 from s3_server import BUCKET, S3
 
 from mimic.errors import DamagedError
+from mimic.shards.corr import decode_corr, encode_corr
 from mimic.shards.reader import Shards
-from mimic.shards.sample import decode_corr, encode_corr
 from mimic.storage import MissingError, Storage
 from pipelines.pack import pack
 from schemas import MANIFEST_NAME, SAMPLES

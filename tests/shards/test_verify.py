@@ -15,8 +15,8 @@ import pytest
 
 from mimic import opencv
 from mimic.errors import DamagedError
+from mimic.shards.corr import encode_corr
 from mimic.shards.reader import read_manifest
-from mimic.shards.sample import encode_corr
 from mimic.shards.tables import from_parquet, to_parquet
 from mimic.shards.tar import TarWriter
 from mimic.shards.verify import Finding, verify

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from s3_server import BUCKET, S3
 
-from mimic import storage as module
 from mimic.errors import StorageError
-from mimic.storage import MissingError, Storage
+from mimic.storage import MissingError, Storage, _faults, _local, _objects, _store
 
 FAULTS = ("500", "502", "slowdown", "drop", "lost", "hang")
 
@@ -27,8 +26,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(_store, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(_objects, "READ_TIMEOUT_S", 0.5)
 
 
 def test_what_is_written_is_read_listed_and_deleted(store: Storage, tmp_path: Path) -> None:
@@ -61,7 +60,7 @@ def test_what_is_written_is_read_listed_and_deleted(store: Storage, tmp_path: Pa
 
 
 def test_open_is_a_seekable_file(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_BLOCK_BYTES", 64)
+    monkeypatch.setattr(_store, "READ_BLOCK_BYTES", 64)
     data = bytes(range(256)) * 3
     store.write("f", data)
     with store.open("f") as file:
@@ -155,7 +154,7 @@ def test_a_failure_before_the_rename_keeps_the_old_file(
     def fail(*args: object) -> None:
         raise OSError(errno.EIO, "broken disk")
 
-    monkeypatch.setattr(Path if failing == "replace" else module.os, failing, fail)
+    monkeypatch.setattr(Path if failing == "replace" else _local.os, failing, fail)
     with pytest.raises(StorageError, match="broken disk"):
         store.write("f", b"new")
     assert (tmp_path / "f").read_bytes() == b"old"
@@ -166,8 +165,8 @@ def test_the_file_and_its_folder_are_synced_around_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    sync, replace = module._sync, Path.replace
-    monkeypatch.setattr(module, "_sync", lambda p: (steps.append(f"sync {p.is_dir()}"), sync(p)))
+    sync, replace = _local._sync, Path.replace
+    monkeypatch.setattr(_local, "_sync", lambda p: (steps.append(f"sync {p.is_dir()}"), sync(p)))
     monkeypatch.setattr(Path, "replace", lambda a, b: (steps.append("rename"), replace(a, b)))
     Storage(tmp_path).write("f", b"x")
     assert steps == ["sync False", "rename", "sync True"]
@@ -177,11 +176,11 @@ def test_no_space_left_is_said_and_leaves_no_litter() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no /dev/full here")
-    error = module._sentence("full", "write", "x", OSError())
+    error = _faults.sentence("full", "write", "x", OSError())
     assert "no space left" in str(error)
     with pytest.raises(OSError) as raised, full.open("wb", buffering=0) as file:  # noqa: PT011
         file.write(b"x")
-    assert module._kind_of(raised.value, local=True) == "full"
+    assert _faults.kind_of(raised.value, local=True) == "full"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -193,7 +192,7 @@ def test_a_full_disk_while_writing(
     def full(*args: object) -> None:
         raise OSError(number, "full")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(_local.os, "fsync", full)
     with pytest.raises(StorageError, match=r"cannot write .*/f: no space left; free some"):
         store.write("f", b"x")
     assert list(tmp_path.iterdir()) == []
@@ -215,7 +214,7 @@ def test_an_unwritable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_local_errors_are_not_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.time, "sleep", lambda s: pytest.fail("waited for a local disk"))
+    monkeypatch.setattr(_store.time, "sleep", lambda s: pytest.fail("waited for a local disk"))
     with pytest.raises(StorageError):
         Storage(tmp_path).read("absent")
 
@@ -277,7 +276,7 @@ def test_lasting_faults_end_in_one_sentence(s3: S3, fault: str) -> None:
     assert "\n" not in str(e.value)
     # Only our own retries run (the HTTP library itself repeats a request whose connection dropped).
     requests = len(s3.proxy.requests) - before
-    assert requests == module.ATTEMPTS * (2 if fault == "drop" else 1)
+    assert requests == _store.ATTEMPTS * (2 if fault == "drop" else 1)
     s3.proxy.faults.clear()
     assert s3.stored() == []
 

@@ -50,8 +50,8 @@ LEASES_PER_CPU = 2
 """Leases in flight for each CPU: one in work, one waiting at its side."""
 TASKS_IN_WAITING = 2
 """Pure tasks in flight beyond one a CPU; they are seconds long and megabytes large."""
-TASK_RETRIES = 3
-"""Times that a pure task is run again after its worker or node died."""
+TASK_TRIES = 4
+"""Times that a pure task is run before its dying workers or nodes end the run."""
 TICK_S = 0.2
 """How often timeouts and the wish to stop are looked at while nothing comes back."""
 STREAMS_A_LOOK = 16
@@ -111,27 +111,32 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
         """See :class:`pipelines.executors.base.Executor`."""
-        waiting, flying = iter(tasks), set[Any]()
+        waiting = iter(tasks)
+        flying: dict[Any, tuple[T, int]] = {}
         remote = _remote_task()
         try:
             while True:
                 room = _cpus() + TASKS_IN_WAITING - len(flying)
-                flying.update(remote(function, task, _versions()) for task in islice(waiting, room))
+                for task in islice(waiting, max(room, 0)):
+                    flying[remote(function, task, _versions())] = task, 1
                 if not flying:
                     return
                 ready, _ = ray.wait(list(flying), timeout=TICK_S)
                 for result in ready:
-                    flying.remove(result)
-                    yield ray.get(result)
-        except ray_errors.RayTaskError as error:
-            raise _cause_of(error) from error
+                    task, tries = flying.pop(result)
+                    try:
+                        done = ray.get(result)
+                    except ray_errors.RayTaskError as error:
+                        raise _cause_of(error) from error
+                    except _CLUSTER_LOST:
+                        raise
+                    except ray_errors.RayError as error:
+                        _check_tries(tries, error)
+                        flying[remote(function, task, _versions())] = task, tries + 1
+                    else:
+                        yield done
         except _CLUSTER_LOST as error:
             raise _cluster_lost(error) from error
-        except ray_errors.RayError as error:
-            raise ClusterError(
-                f"Ray workers died of one task {TASK_RETRIES + 1} times ({_first_line(error)}); is "
-                "there memory enough? Run the same command again: what is committed stays"
-            ) from error
         finally:
             for result in flying:
                 with contextlib.suppress(*_CLUSTER_LOST, ray_errors.RayError):
@@ -280,10 +285,21 @@ def _task(function: Callable[[T], R], task: T, versions_asked: dict[str, str]) -
 
 
 @cache
+def _check_tries(tries: int, error: Exception) -> None:
+    """Give up on a pure task whose worker died once too often."""
+    if tries >= TASK_TRIES:
+        raise ClusterError(
+            f"Ray workers died of one task {tries} times ({_first_line(error)}); is there memory "
+            "enough? Run the same command again: what is committed stays"
+        ) from error
+
+
 def _remote_task() -> Callable[..., Any]:
-    task: Any = ray.remote(
-        max_retries=TASK_RETRIES, runtime_env={"env_vars": ONE_THREAD_ENV}, num_cpus=1
-    )(_task)
+    # Ray's own retries are off: with them it aborted the driver once in a while ("Tried to complete
+    # task that was not pending", Ray 2.60) when a worker died as it finished.
+    task: Any = ray.remote(max_retries=0, runtime_env={"env_vars": ONE_THREAD_ENV}, num_cpus=1)(
+        _task
+    )
     remote: Callable[..., Any] = task.remote
     return remote
 

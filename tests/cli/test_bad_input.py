@@ -130,7 +130,7 @@ def test_an_unreachable_bucket(told, tiny_videos: Path, monkeypatch: pytest.Monk
         "AWS_SECRET_ACCESS_KEY": "none",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("mimic.storage.ATTEMPTS", 2)  # the rest of the patience is tested there
+    monkeypatch.setattr("mimic.storage._store.ATTEMPTS", 2)  # more is tested there
     code, sentence = told(*_mine(tiny_videos, "s3://nowhere/shards"))
     assert code == 4
     assert "s3://nowhere/shards" in sentence

@@ -87,8 +87,8 @@ def undisturbed(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is away is given up after as many attempts, but sooner."""
-    monkeypatch.setattr("mimic.storage.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("mimic.storage.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("mimic.storage._store.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("mimic.storage._store.LONGEST_WAIT_S", 0.01)
 
 
 @pytest.fixture

@@ -198,6 +198,7 @@ def test_a_cluster_of_another_version_is_one_sentence(monkeypatch: pytest.Monkey
         )
 
     monkeypatch.setattr(ours.ray, "init", refuse)
+    monkeypatch.setattr(ours.ray, "shutdown", lambda: None)  # the other tests' Ray stays
     monkeypatch.setattr(ours, "_check_reachable", lambda address: None)
     says = (
         r"10\.0\.0\.1:6379 runs another version of Ray or Python \(Ray 2\.9\.0, Python 3\.10\.4\) "

@@ -507,7 +507,7 @@ def test_a_damaged_picture_in_a_part_is_named_and_nothing_is_committed(out: Stor
 def test_packing_through_a_faulty_object_store(
     tmp_path: Path, s3: S3, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mimic.storage.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("mimic.storage._store.FIRST_WAIT_S", 0.001)
     calm = Storage(tmp_path / "calm")
     packed(calm)
     out = Storage(f"s3://{BUCKET}/out")
@@ -523,7 +523,7 @@ def test_packing_through_a_faulty_object_store(
 
 
 def test_an_object_store_that_is_gone_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mimic.storage.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("mimic.storage._store.FIRST_WAIT_S", 0.001)
     out = Storage(f"s3://{BUCKET}/out")
     reports = factory.reports(out, "a")
     s3.proxy.only = lambda method, path: method == "PUT"

@@ -220,6 +220,13 @@ class FilterConfig(_Strict):
         description="median displacement of the inliers, in pixels at 224 px short side, below "
         "which the camera did not move",
     )
+    max_dynamic_share: float | None = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="where a third of the picture stands still: share of matches that fit no "
+        "geometry above which only the foreground moved",
+    )
     max_area: float | None = Field(
         0.85, ge=0, le=1, description="area overlap above which the views are too alike"
     )
@@ -346,6 +353,7 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
             "min_inlier_ratio": None,
             "max_scale_ratio": None,
             "min_motion_px": None,
+            "max_dynamic_share": None,
             "max_area": None,
         },
     },

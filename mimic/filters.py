@@ -30,6 +30,9 @@ class Evidence:
 FORWARD_SCALE = 1.1
 """A zoom between the views from which the camera did move, however little the far scene did."""
 
+STILL_BACKGROUND = 0.3
+"""Share of unchanged thumbnail from which a camera may be standing still before moving things."""
+
 Question = Callable[[Evidence, Config], float | None]
 Questions = tuple[tuple[str, Question], ...]
 
@@ -172,6 +175,18 @@ def _unmoved(evidence: Evidence, config: Config) -> float | None:
     return _below(motion_px * 224 / min(evidence.sizes[1]), config.filters.min_motion_px)
 
 
+def _moving_foreground(evidence: Evidence, config: Config) -> float | None:
+    """A still camera before something large that moves as one and then passes for the scene.
+
+    The background stands still, and what could be matched there contradicts the geometry found.
+    """
+    measures, limit = evidence.measures, config.filters.max_dynamic_share
+    if limit is None or measures.static_share is None or measures.dynamic_share is None:
+        return None
+    stands_still = measures.static_share > STILL_BACKGROUND
+    return measures.dynamic_share if stands_still and measures.dynamic_share > limit else None
+
+
 def _zoom(evidence: Evidence, config: Config) -> float | None:
     ratio, limit = evidence.measures.scale_ratio, config.filters.max_scale_ratio
     return ratio if ratio is not None and limit is not None and ratio >= limit else None
@@ -210,6 +225,7 @@ QUESTIONS: Questions = (
     ("few_inliers", _few_inliers),
     ("low_inlier_ratio", _low_inlier_ratio),
     ("unmoved", _unmoved),
+    ("moving_foreground", _moving_foreground),
     ("zoom", _zoom),
     ("overlap_low", _overlap_low),
     ("overlap_high", _overlap_high),

@@ -74,6 +74,11 @@ CASES = [
         {"motion_px": (F.min_motion_px - 0.1) * 256 / 224, "scale_ratio": 1.05},
         F.min_motion_px - 0.1,
     ),
+    (
+        "moving_foreground",
+        {"static_share": filters.STILL_BACKGROUND + 0.01, "dynamic_share": 0.26},
+        0.26,
+    ),
     ("zoom", {"scale_ratio": F.max_scale_ratio}, F.max_scale_ratio),
 ]
 
@@ -89,6 +94,8 @@ PASSING = [
     {"thumb_difference": F.duplicate_difference},
     {"thumb_difference": None, "static_share": None},
     {"static_share": F.static_share},
+    {"static_share": F.static_share, "dynamic_share": F.max_dynamic_share},  # a far scene
+    {"static_share": filters.STILL_BACKGROUND, "dynamic_share": 0.9},  # a crowd, seen in passing
     {"luminance": (F.min_luminance, 90.0)},
     {"keypoints": (F.min_keypoints, 400)},
     {"motion_px": F.min_motion_px * 256 / 224},
@@ -137,6 +144,7 @@ def test_null_switches_off():
         "min_inlier_ratio",
         "max_scale_ratio",
         "min_motion_px",
+        "max_dynamic_share",
         "max_area",
     )
     config = load_config(
@@ -149,6 +157,7 @@ def test_null_switches_off():
     wrong = evidence(
         thumb_difference=0.0,
         static_share=1.0,
+        dynamic_share=0.9,
         shots=(0, 1),
         luminance=(0.0, 0.0),
         keypoints=(0, 0),

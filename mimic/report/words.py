@@ -36,6 +36,11 @@ REASONS: dict[str, Word] = {
         "The camera did not move; only things in front of it did.",
         "share of the picture that did not change",
     ),
+    "moving_foreground": Word(
+        "only the foreground moved",
+        "The camera stood still; something large before it moved and passed for the scene.",
+        "share of the matches that fit no geometry",
+    ),
     "unmoved": Word(
         "camera did not move",
         "What could be matched lies where it was: only other things moved, or the light changed.",

@@ -17,7 +17,7 @@ from mimic.types import Edge, Span, Verdict, View
 Measure = Callable[[View, View], Edge]
 Policy = Callable[[Window, Measure, Span, Config], Iterator[Edge]]
 
-TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved"})
+TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved", "moving_foreground"})
 """Reasons that say: the views are too alike, a later frame may do."""
 
 

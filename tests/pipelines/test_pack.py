@@ -29,6 +29,7 @@ from mimic.shards.reader import Shards
 from mimic.shards.sample import pair_key, samples_of_part
 from mimic.shards.verify import verify
 from mimic.storage import Storage
+from mimic.storage._local import LocalFolder
 from pipelines import chosen, select
 from pipelines.pack import not_stored_note, pack, repack
 from schemas import MANIFEST_NAME, SAMPLES, Manifest, UnitReport
@@ -368,8 +369,7 @@ class _KilledError(BaseException):
 def _commits(monkeypatch: pytest.MonkeyPatch, stop_before: int | None) -> list[str]:
     """Count commits of files; die just before number ``stop_before``."""
     done: list[str] = []
-    backend = __import__("mimic.storage", fromlist=["_Local"])._Local
-    commit = backend.commit
+    commit = LocalFolder.commit
 
     def counted(self: Any, staged: Path, name: str) -> None:
         if len(done) == stop_before:
@@ -377,7 +377,7 @@ def _commits(monkeypatch: pytest.MonkeyPatch, stop_before: int | None) -> list[s
         commit(self, staged, name)
         done.append(name)
 
-    monkeypatch.setattr(backend, "commit", counted)
+    monkeypatch.setattr(LocalFolder, "commit", counted)
     return done
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -14,3 +16,18 @@ def fill(page: Path, name: str, text: str) -> None:
     if count != 1:
         raise SystemExit(f"{page}: wants {before} and {after} on lines of their own, once")
     page.write_text(whole)
+
+
+def print_tables(purpose: str, name: str, tables: Callable[[Path], Iterable[str]]) -> None:
+    """The main of a benchmark on real data: print its tables as they come; ``--into`` a page."""
+    parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    parser.add_argument("--data", type=Path, default=default)
+    parser.add_argument("--into", type=Path, help=f"a page with the markers of {name}")
+    arguments = parser.parse_args()
+    lines = []
+    for line in tables(arguments.data):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.into:
+        fill(arguments.into, name, "\n".join(lines))

@@ -8,7 +8,6 @@ homography, in pixels of the picture scaled to a short side of 224.
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,22 +105,7 @@ def table(folder: Path) -> Iterator[str]:
             yield f"| {name} | {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Print the table, and put it into a page if one is named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=default)
-    parser.add_argument("--into", type=Path, help="a page with the markers of this table")
-    arguments = parser.parse_args()
-    lines = []
-    for line in table(arguments.data):
-        print(line, flush=True)
-        lines.append(line)
-    if arguments.into:
-        from document import fill  # beside this file: not there when a test loads it by its path
-
-        fill(arguments.into, "homography_truth", "\n".join(lines))
-
-
 if __name__ == "__main__":
-    main()
+    from document import print_tables  # beside this file: not there when a test loads it by path
+
+    print_tables(__doc__, "homography_truth", table)

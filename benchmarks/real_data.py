@@ -8,7 +8,6 @@ pair lists (stereo, optical flow, posed pairs) are made on the fly.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections import Counter
@@ -16,12 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from document import fill
+from document import print_tables
 
 from mimic import sources
-from mimic.config import PRESETS, Config, PresetName, load_config
+from mimic.config import Config, load_config
 from mimic.errors import MimicError
 from mimic.filters import QUESTIONS
+from mimic.presets import PRESETS, PresetName
 from mimic.types import KEPT, SourceItem, WorkUnit
 from mimic.unit import run_unit
 
@@ -118,20 +118,5 @@ def tables(data: Path) -> Iterator[str]:
         yield ""
 
 
-def main() -> None:
-    """Print the tables, and put them into a page if one is named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=default)
-    parser.add_argument("--into", type=Path, help="a page with the markers of this table")
-    arguments = parser.parse_args()
-    lines = []
-    for line in tables(arguments.data):
-        print(line, flush=True)
-        lines.append(line)
-    if arguments.into:
-        fill(arguments.into, "real_data", "\n".join(lines))
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(__doc__, "real_data", tables)

@@ -10,14 +10,13 @@ true overlap, by parallax.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from document import fill
+from document import print_tables
 
 from mimic import sources
 from mimic.config import Config, load_config
@@ -208,20 +207,5 @@ RUNS = {
 }
 
 
-def main() -> None:
-    """Print the tables, and put them into a page if one is named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=default)
-    parser.add_argument("--into", type=Path, help="a page with the markers of these tables")
-    arguments = parser.parse_args()
-    lines = []
-    for line in tables(arguments.data):
-        print(line, flush=True)
-        lines.append(line)
-    if arguments.into:
-        fill(arguments.into, "truth", "\n".join(lines))
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(__doc__, "truth", tables)

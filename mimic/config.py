@@ -16,8 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mimic.errors import MimicError
+from mimic.presets import PRESETS, PresetName
 
-PresetName = Literal["default", "mimic"]
 MeasureName = Literal["patch", "area", "coverage", "support"]
 
 
@@ -313,53 +313,6 @@ def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-PRESETS: dict[PresetName, dict[str, Any]] = {
-    "default": {},
-    # MIMIC's published constants (its datasets/constants.py and utils.py).
-    "mimic": {
-        "source": {"video": {"interval_s": 1.0}},
-        "sampling": {
-            "sequence": "retry",
-            "strides": [1, 2],
-            "skip_after_pair": True,
-            "group": "smallest",
-        },
-        "image": {"resize": "squash", "size": 224},
-        "match": {
-            "short_side": None,
-            "max_keypoints": 0,
-            "contrast_threshold": 0.04,
-            "ratio": 0.7,
-            "mutual": False,
-            "root": False,
-        },
-        "verify": {
-            "homography": "ransac",
-            "homography_px": 5.0,
-            "epipolar_px": None,
-            "iterations": 2000,
-            "confidence": 0.995,
-        },
-        "overlap": {"measure": "patch", "low": 0.5, "high": 0.75, "outside_votes": True},
-        "filters": {
-            "duplicate_difference": None,
-            "static_share": None,
-            "cut": False,
-            "min_luminance": None,
-            "min_keypoints": None,
-            "min_matches": 11,
-            "sane_homography": False,
-            "min_inliers": None,
-            "min_inlier_ratio": None,
-            "max_scale_ratio": None,
-            "min_motion_px": None,
-            "max_dynamic_share": None,
-            "max_area": None,
-        },
-    },
-}
-
-
 def load_config(
     preset: PresetName = "default",
     file: Path | None = None,
@@ -461,3 +414,14 @@ def _keys_at(path: list[str]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(name)
         model = field.annotation if field else None
     return list(getattr(model, "model_fields", {}))
+
+
+def flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested plain values as one level, ``{"overlap.low": 0.45, ...}``: to compare key by key."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mimic.config import Config, RunConfig, config_from
+from mimic.config import Config, RunConfig, config_from, flattened
 from mimic.errors import DamagedError, MimicError
 from mimic.shards.reader import read_manifest
 from mimic.shards.versions import versions
@@ -105,7 +105,7 @@ def read_config(storage: Storage) -> Recorded | None:
 
 def differing_keys(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """``a.b (1 there, 2 here)`` for each leaf of two nested configs that differs, in order."""
-    old, new = _flat(there), _flat(here)
+    old, new = flattened(there), flattened(here)
     return [
         f"{key} ({old.get(key)!r} there, {new.get(key)!r} here)"
         for key in [*new, *(key for key in old if key not in new)]
@@ -147,13 +147,3 @@ def _anything_in(storage: Storage) -> str | None:
     # A run that was killed while it probed leaves an empty .mimic.
     names = sorted(entry.name for entry in os.scandir(path) if entry.name != ".mimic")
     return names[0] if names else None
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

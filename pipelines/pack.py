@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mimic.config import Config, config_from
+from mimic.config import Config, config_from, flattened
 from mimic.errors import DamagedError, MimicError
 from mimic.shards.graph import (
     GraphWriter,
@@ -230,21 +230,11 @@ def _manifest_at(out: Storage, config: Config) -> Manifest | None:
 
 
 def _first_difference(manifest: Manifest, config: Config) -> str:
-    old, new = _flat(manifest.config), _flat(config.decisive())
+    old, new = flattened(manifest.config), flattened(config.decisive())
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             return f"{key}: {old.get(key)!r} there, {new.get(key)!r} here"
     return f"fingerprint {manifest.fingerprint} there, {config.fingerprint()} here"
-
-
-def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _keys_in(out: Storage, manifest: Manifest | None) -> NDArray[np.bytes_]:

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mimic.config import PRESETS, Config
+from mimic.config import Config
+from mimic.presets import PRESETS
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "config.md"
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -271,18 +271,6 @@ def test_a_ray_node_lost_in_the_middle(
 
 def mounted(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["mount", *options], capture_output=True, text=True)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of half a megabyte; ``mount`` can make it larger."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = mounted("-t", "tmpfs", "-o", "size=512k", "tmpfs", str(disk))
-    if made.returncode != 0:
-        pytest.skip(f"a small disk needs the right to mount: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("size", ["512k", "1300k"])

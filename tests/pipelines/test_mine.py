@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -286,19 +284,6 @@ def test_stop_is_resumable(run: Run) -> None:
     assert not (run.out / "manifest.json").exists()
     assert run().exit_code == 0
     assert len(run.mined()) == UNITS - 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"a small disk needs the right to mount: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_disk_stops_the_run_and_loses_nothing(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import platform
 import subprocess
 import sys
 
@@ -124,3 +126,23 @@ def test_importing_sets_one_thread():
     code = "import mimic.opencv, cv2; print(cv2.getNumThreads(), cv2.ocl.useOpenCL())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["1", "False"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's malloc")
+def test_memory_of_pictures_is_kept_for_the_next():
+    script = """if True:
+        import resource
+        import numpy as np
+        import mimic.opencv
+        def page_faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            np.ones(16 << 20, np.uint8)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        print(page_faults(), sum(page_faults() for _ in range(9)))
+    """
+    unset = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=unset, capture_output=True, text=True, check=True
+    )
+    first, later = map(int, done.stdout.split())
+    assert later < first

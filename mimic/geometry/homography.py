@@ -54,26 +54,51 @@ def refined(
     depends less on which sample a random search happened to like. None where it degenerates.
     """
     to_1, to_2 = _normalising(xy_1), _normalising(xy_2)
-    one = np.ones((len(xy_1), 1))
-    a, b = np.hstack([xy_1, one]) @ to_1.T, np.hstack([xy_2, one]) @ to_2.T
-    rows_x = np.hstack([a, np.zeros_like(a), -b[:, :1] * a])
-    rows_y = np.hstack([np.zeros_like(a), a, -b[:, 1:2] * a])
-    inverse_1, inverse_2 = np.linalg.inv(to_1), np.linalg.inv(to_2)
+    from_2 = np.linalg.inv(to_2)
+    x_1, x_2 = _homogeneous(xy_1), _homogeneous(xy_2)
+    a, b = to_1 @ x_1, to_2 @ x_2
+    products = np.einsum("in,jn->ijn", a, a).reshape(9, -1)
+    b[2] = b[0] ** 2 + b[1] ** 2
     for _ in range(rounds):
-        error = np.linalg.norm(apply(homography, xy_1) - xy_2, axis=1)
-        w = a @ (to_2 @ homography @ inverse_1)[2]
-        w = np.maximum(np.abs(w / max(float(np.median(np.abs(w))), 1e-12)), 0.05)
-        weight = (np.nan_to_num(1 / (1 + (error / scale_px) ** 2)) / w)[:, None]
+        x, y, w = homography @ x_1
+        with np.errstate(divide="ignore", invalid="ignore"):
+            miss_px2 = (x / w - x_2[0]) ** 2 + (y / w - x_2[1]) ** 2
+        trust = np.where(w > 0, 1 / (1 + miss_px2 / scale_px**2), 0.0)
+        depth = np.maximum(np.abs(w) / max(_median(np.abs(w)), 1e-12), 0.05)
+        weight = (trust / depth) ** 2
         # einsum, not a BLAS product: its sums do not depend on the number of threads.
-        normal = sum(
-            np.einsum("ni,nj->ij", rows * weight, rows * weight) for rows in (rows_x, rows_y)
-        )
-        smallest = np.linalg.eigh(normal)[1][:, 0].reshape(3, 3)
-        homography = inverse_2 @ smallest @ to_1
-        homography = homography * np.sign(np.median(np.hstack([xy_1, one]) @ homography[2]))
+        moments = np.einsum("in,jn->ij", np.vstack([weight, weight * b]), products)
+        smallest = np.linalg.eigh(_normal_matrix(moments.reshape(4, 3, 3)))[1][:, 0]
+        homography = from_2 @ smallest.reshape(3, 3) @ to_1
+        homography = homography * np.sign(_median(homography[2] @ x_1))
     size = float(np.linalg.norm(homography))
     fine = np.isfinite(size) and size > 0 and np.linalg.det(homography / size) != 0
     return homography / size if fine else None
+
+
+def _normal_matrix(moments: NDArray[np.float64]) -> Matrix:
+    """The 9x9 matrix of a direct linear transform a -> b, its unknowns row by row.
+
+    ``moments`` (4, 3, 3): weighted sums of a a^T times 1, b_x, b_y and b_x^2 + b_y^2.
+    """
+    one, x, y, squared = moments
+    normal = np.zeros((9, 9))
+    normal[:3, :3] = normal[3:6, 3:6] = one
+    normal[:3, 6:] = normal[6:, :3] = -x
+    normal[3:6, 6:] = normal[6:, 3:6] = -y
+    normal[6:, 6:] = squared
+    return normal
+
+
+def _homogeneous(xy: Points) -> NDArray[np.float64]:
+    """Points (N, 2) as columns (3, N)."""
+    return np.vstack([xy.T, np.ones(len(xy))])
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """``np.median``, ten times faster for a few hundred values."""
+    ordered = np.sort(values)
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _normalising(xy: Points) -> Matrix:

@@ -44,13 +44,13 @@ def coverage(inliers: Points, size: Size) -> float:
         size: (width, height) of this view.
     """
     columns, rows = _grid(size)
-    near = np.zeros((rows + 2 * COVERAGE_REACH, columns + 2 * COVERAGE_REACH), dtype=bool)
+    hit = np.zeros((rows + 2 * COVERAGE_REACH, columns + 2 * COVERAGE_REACH), dtype=bool)
     row, column = _cells_of(inliers, size)
-    for down in range(2 * COVERAGE_REACH + 1):
-        for right in range(2 * COVERAGE_REACH + 1):
-            near[row + down, column + right] = True
-    inner = near[COVERAGE_REACH:-COVERAGE_REACH, COVERAGE_REACH:-COVERAGE_REACH]
-    return float(inner.mean())
+    hit[row + COVERAGE_REACH, column + COVERAGE_REACH] = True
+    reach = range(2 * COVERAGE_REACH + 1)
+    near = np.logical_or.reduce([hit[down : down + rows] for down in reach])
+    near = np.logical_or.reduce([near[:, right : right + columns] for right in reach])
+    return float(near.mean())
 
 
 def support(

@@ -18,7 +18,7 @@ from mimic.types import Directed, Matrix
 Size = tuple[int, int]
 Pairs = NDArray[np.int32]
 
-_PIXELS_AT_ONCE = 1 << 16
+_PIXELS_AT_ONCE = 1 << 15
 """Pixels mapped at a time, in bands of rows: they stay in the cache, and memory is not churned."""
 _VOTES_AT_ONCE = 1 << 20
 """Counters held at a time, in bands of patch rows (at least one)."""
@@ -46,20 +46,24 @@ def land(homography: Matrix, size: Size, size_other: Size) -> Landing:
     column, row = np.empty((2, height, width), dtype=np.int32)
     inside = np.empty((height, width), dtype=bool)
     # The map is affine before the division: one outer sum a coordinate. Bands stay in the cache.
-    x = homography[:, :1] * (np.arange(width) + 0.5)
-    y = homography[:, 1:2] * (np.arange(height) + 0.5) + homography[:, 2:]
-    rows = max(1, _PIXELS_AT_ONCE // width)
+    x = (homography[:, :1] * (np.arange(width) + 0.5))[:, None, :]
+    y = (homography[:, 1:2] * (np.arange(height) + 0.5) + homography[:, 2:])[:, :, None]
+    horizon = x[2].min() + y[2].min() <= 0  # w is affine: least at a corner
+    rows = min(max(1, _PIXELS_AT_ONCE // width), height)
+    mapped = np.empty((3, rows, width))
     for top in range(0, height, rows):
         band = slice(top, top + rows)
-        u, v, w = (x[axis] + y[axis, band, None] for axis in range(3))
+        u, v, w = np.add(x, y[:, band], out=mapped[:, : height - top])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             u /= w
             v /= w
-        within = (u >= 0) & (u < size_other[0]) & (v >= 0) & (v < size_other[1]) & (w > 0)
-        if not within.all():
-            u[~within] = 0
-            v[~within] = 0
-        column[band], row[band], inside[band] = u, v, within
+            column[band], row[band] = u, v
+        within = np.greater_equal(u, 0, out=inside[band])
+        within &= u < size_other[0]
+        within &= v >= 0
+        within &= v < size_other[1]
+        if horizon:
+            within &= w > 0
     return Landing(column, row, inside, size_other)
 
 
@@ -119,12 +123,11 @@ def _votes(
         inside = inside & (row < rows_other)
     row *= columns_other
     row += column
-    row[~inside] = outside
-    patch_row = np.repeat(np.arange(rows), patch_size)[:, None] * columns
-    patch = (patch_row + np.repeat(np.arange(columns), patch_size)) * (outside + 1)
-    patch += row
+    np.copyto(row, outside, where=~inside)
+    patch_row = np.repeat(np.arange(rows) * columns, patch_size)[:, None] * (outside + 1)
+    ballots = patch_row + np.repeat(np.arange(columns), patch_size) * (outside + 1) + row
     counters = columns * rows * (outside + 1)
-    votes = np.bincount(patch.ravel(), minlength=counters)
+    votes = np.bincount(ballots.ravel(), minlength=counters)
     return votes.reshape(columns * rows, outside + 1)
 
 

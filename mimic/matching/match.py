@@ -17,8 +17,8 @@ from mimic.types import Features, Matches
 
 Descriptors = NDArray[np.float32]
 
-_DISTANCES_AT_ONCE = 1 << 23
-"""Entries of the distance matrix held at a time (32 MB)."""
+_DISTANCES_AT_ONCE = 1 << 21
+"""Entries of the distance matrix held at a time (8 MB): large for the BLAS, small for a cache."""
 
 
 class Nearest(NamedTuple):
@@ -80,10 +80,11 @@ def nearest(queries: Descriptors, base: Descriptors) -> Nearest:
     row = np.empty(len(queries), np.intp)
     best, second = np.empty((2, len(queries)), np.float32)
     nearest_query = np.full(len(base), np.inf, np.float32)
-    band = max(1, _DISTANCES_AT_ONCE // len(base))
+    band = min(max(1, _DISTANCES_AT_ONCE // len(base)), len(queries))
+    distances = np.empty((band, len(base)), np.float32)
     for start in range(0, len(queries), band):
         at = slice(start, start + band)
-        squared = long_queries[at] @ long_base
+        squared = np.matmul(long_queries[at], long_base, out=distances[: len(queries) - start])
         np.minimum(nearest_query, squared.min(axis=0), out=nearest_query)
         every = np.arange(len(squared))
         row[at] = squared.argmin(axis=1)

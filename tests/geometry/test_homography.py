@@ -110,3 +110,37 @@ class TestSanity:
 def test_oriented_makes_w_one_at_the_centre():
     matrix = h.oriented(-3 * about_centre(np.eye(2), (1e-3, 0)), SIZE)
     assert matrix[2] @ (*CENTRE, 1) == pytest.approx(1)
+
+
+def refined_row_by_row(matrix, xy_1, xy_2, scale_px):
+    """One round of ``refined`` from its definition: the whole design matrix, and its null space."""
+    to_1, to_2 = h._normalising(xy_1), h._normalising(xy_2)
+    rows, depths = [], np.array([matrix[2] @ (*p, 1) for p in xy_1])
+    for p, q, w in zip(xy_1, xy_2, depths / np.median(depths), strict=True):
+        a, b, none = to_1 @ (*p, 1), to_2 @ (*q, 1), np.zeros(3)
+        miss = np.linalg.norm(h.apply(matrix, p[None])[0] - q) / scale_px
+        weight = 1 / (1 + miss**2) / max(w, 0.05) if w > 0 else 0.0
+        rows += [weight * np.hstack([a, none, -b[0] * a]), weight * np.hstack([none, a, -b[1] * a])]
+    smallest = np.linalg.svd(np.array(rows))[2][-1].reshape(3, 3)
+    return h.oriented(np.linalg.inv(to_2) @ smallest @ to_1, SIZE)
+
+
+@pytest.mark.parametrize("count", [30, 31])
+def test_refined_is_the_reweighted_linear_transform(count):
+    rng = np.random.default_rng(count)
+    truth = h.oriented(about_centre([[1.1, 0.3], [-0.2, 0.9]], (2e-4, 1e-3)), SIZE)
+    xy_1 = rng.uniform((0, 0), SIZE, (count, 2))
+    xy_2 = h.apply(truth, xy_1) + rng.normal(0, 2, (count, 2))
+    xy_2[:5] += 60
+    found = h.oriented(h.refined(truth, xy_1, xy_2, 5.0, rounds=1), SIZE)
+    assert np.allclose(found, refined_row_by_row(truth, xy_1, xy_2, 5.0), atol=1e-8)
+
+
+def test_refined_is_drawn_to_the_many_not_to_the_far():
+    rng = np.random.default_rng(3)
+    truth = h.oriented(turn(5), SIZE)
+    xy_1 = rng.uniform((0, 0), SIZE, (60, 2))
+    xy_2 = h.apply(truth, xy_1)
+    xy_2[:12] += rng.uniform(40, 90, (12, 2))
+    found = h.refined(turn(7), xy_1, xy_2, 5.0)
+    assert np.abs(h.apply(h.oriented(found, SIZE), xy_1) - h.apply(truth, xy_1)).max() < 1.0

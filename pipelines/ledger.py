@@ -156,6 +156,10 @@ class Ledger:
             return None
         return digest.hexdigest()
 
+    def tidy(self) -> None:
+        """Remove what killed workers left half-written; only when none is at work."""
+        self._storage.delete_unfinished(".mimic")
+
     def delete_parts(self) -> None:
         """Remove all parts; only after a manifest that holds them is committed."""
         self._storage.delete_tree(PARTS)

@@ -129,6 +129,52 @@ def test_pickles_and_joins(store: Storage) -> None:
     assert (store.local_path("f") is None) == (not store.is_local)
 
 
+class _AnsweredError(Exception):
+    """An error of a store's client: the status and the code that it was answered with."""
+
+    def __init__(self, status: int, code: str = "") -> None:
+        self.response = {"ResponseMetadata": {"HTTPStatusCode": status}, "Error": {"Code": code}}
+
+
+class IncompleteRead(Exception):  # noqa: N818  # named as one that is told apart by its name
+    pass
+
+
+class NoCredentialsError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "here", "there"),
+    [
+        (OSError(errno.ENOSPC, ""), "full", "full"),
+        (OSError(errno.EDQUOT, ""), "full", "full"),
+        (OSError(errno.EROFS, ""), "forbidden", "forbidden"),
+        (PermissionError(), "forbidden", "forbidden"),
+        (NoCredentialsError(), "other", "forbidden"),
+        (FileNotFoundError(), "missing", "missing"),
+        (NotADirectoryError(), "missing", "missing"),
+        (IsADirectoryError(), "missing", "missing"),
+        (ConnectionResetError(), "other", "transient"),
+        (TimeoutError(), "other", "transient"),
+        (OSError(errno.EBUSY, ""), "other", "transient"),
+        (OSError(errno.EIO, ""), "other", "other"),
+        (IncompleteRead(), "other", "transient"),
+        (_AnsweredError(503), "other", "transient"),
+        (_AnsweredError(429), "other", "transient"),
+        (_AnsweredError(400, "RequestTimeout"), "other", "transient"),
+        (_AnsweredError(400, "MalformedXML"), "other", "other"),
+    ],
+)
+def test_what_is_made_of_an_error(error: Exception, here: str, there: str) -> None:
+    assert _faults.kind_of(error, local=True) == here
+    assert _faults.kind_of(error, local=False) == there
+    link = RuntimeError("the client gave up")
+    link.__cause__ = error
+    if there == "transient":
+        assert _faults.kind_of(link, local=False) == "transient"
+
+
 # ---------------------------------------------------------------- local
 
 
@@ -142,6 +188,32 @@ def test_local_files_being_written_are_not_listed(tmp_path: Path) -> None:
         path.write_bytes(b"half")
         assert path.parent == tmp_path
         assert store.list() == []
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    store = Storage(tmp_path)
+    for name in ("a/b/f", "a/f", "f"):
+        store.write(name, b"whole")
+        (tmp_path / name).with_name(_local.temporary_beside(tmp_path / name).name).touch()
+    (tmp_path / ".~lock.notes.odt#").touch()  # an office program's
+    whole = {tmp_path / name for name in ("a/b/f", "a/f", "f", ".~lock.notes.odt#")}
+
+    def files() -> set[Path]:
+        return {path for path in tmp_path.rglob("*") if path.is_file()}
+
+    store.delete_unfinished(recursive=False)
+    assert len(files() - whole) == 2
+    store.delete_unfinished("a/b")
+    assert len(files() - whole) == 1
+    store.delete_unfinished()
+    assert files() == whole
+
+
+def test_where_nothing_is_left_unfinished_nothing_is_removed(store: Storage) -> None:
+    store.delete_unfinished("absent")
+    store.write("f", b"whole")
+    store.delete_unfinished()
+    assert [entry.name for entry in store.list()] == ["f"]
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync"])

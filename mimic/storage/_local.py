@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from mimic.storage._base import Entry
 
 TEMP_PREFIX = ".~"
 """Files being written have such names; they are never listed."""
+_TEMPORARY = re.compile(re.escape(TEMP_PREFIX) + r".+\.[0-9a-f]{12}")
 
 
 class LocalFolder:
@@ -74,6 +76,13 @@ class LocalFolder:
             shutil.rmtree(target)
         else:
             target.unlink()
+
+    def delete_unfinished(self, prefix: str, recursive: bool) -> None:
+        pattern = f"{TEMP_PREFIX}*"
+        top = self.root / prefix
+        for path in list(top.rglob(pattern) if recursive else top.glob(pattern)):
+            if _TEMPORARY.fullmatch(path.name):  # other programs have such names too
+                path.unlink(missing_ok=True)
 
     def _replace(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
         staged = self.stage(name)

@@ -77,6 +77,9 @@ class ObjectStore:
         if self.fs.exists(self._path(prefix)):
             self.fs.rm(self._path(prefix), recursive=True)
 
+    def delete_unfinished(self, prefix: str, recursive: bool) -> None:
+        """There is none: an upload becomes visible as a whole."""
+
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}" if name else self.root
 

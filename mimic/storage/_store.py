@@ -147,6 +147,14 @@ class Storage:
         with contextlib.suppress(MissingError):
             self._try("delete", prefix, lambda: self._backend.delete_tree(checked(prefix)))
 
+    def delete_unfinished(self, prefix: str = "", *, recursive: bool = True) -> None:
+        """Remove what killed writers left half-written below the folder (or directly in it).
+
+        A writer that is still at work there fails: only for when none is.
+        """
+        call = partial(self._backend.delete_unfinished, checked(prefix), recursive)
+        self._try("delete", prefix, call)
+
     @property
     def _backend(self) -> Backend:
         if self._backend_cache is None:

@@ -122,6 +122,27 @@ class Mine:
         return mine_photos(unit, config)
 
 
+@dataclass(frozen=True)
+class PowerLost:
+    """The real work; at a point of committing a later unit of an item, driver and worker die."""
+
+    driver: int
+    point: str
+
+    def __call__(self, unit: WorkUnit, config: Config) -> Part:
+        from mimic.unit import run_unit
+        from pipelines import ledger
+
+        if unit.span.first > 0:
+            ledger.crash_point = self._lose
+        return run_unit(unit, config)
+
+    def _lose(self, point: str) -> None:
+        if point == self.point:
+            os.kill(self.driver, signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def make_photos(folder: Path, groups: int) -> Path:
     """Folders of three small pictures each; a folder is an item and a unit."""
     from mimic import opencv

@@ -18,7 +18,7 @@ from mimic.errors import DamagedError
 from mimic.shards.corr import encode_corr
 from mimic.shards.reader import read_manifest
 from mimic.shards.tables import from_parquet, to_parquet
-from mimic.shards.tar import TarWriter
+from mimic.shards.tar import TarWriter, header
 from mimic.shards.verify import Finding, verify
 from mimic.shards.writer import file_entry
 from mimic.storage import MissingError, Storage
@@ -122,18 +122,24 @@ def rewrite_index(out: Storage, change: Callable[[pa.Table], pa.Table], name: st
 
 def rewrite_member(out: Storage, suffix: str, change: Callable[[bytes], bytes]) -> str:
     """Change a member of the shard's first sample, with tar, index and manifest made to fit."""
+
+    def changed(members: dict[str, bytes]) -> dict[str, bytes]:
+        return {n: change(data) if n.endswith(suffix) else data for n, data in members.items()}
+
+    return rewrite(out, changed)
+
+
+def rewrite(out: Storage, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> str:
+    """Change the members of the shard's first sample; the key of it."""
     table = from_parquet(out.read(INDEX), INDEX)
     rows, data = table.to_pylist(), out.read(TAR)
     sink = io.BytesIO()
     tar = TarWriter(sink)
     for number, row in enumerate(rows):
-        members = []
-        for m in row["members"]:
-            content = data[m["offset"] : m["offset"] + m["size"]]
-            if number == 0 and m["name"].endswith(suffix):
-                content = change(content)
-            members.append(dataclasses.asdict(tar.add(m["name"], content)))
-        row["members"] = members
+        members = {m["name"]: data[m["offset"] :][: m["size"]] for m in row["members"]}
+        if number == 0:
+            members = change(members)
+        row["members"] = [dataclasses.asdict(tar.add(*member)) for member in members.items()]
     tar.close()
     out.write(TAR, sink.getvalue())
     out.write(INDEX, to_parquet(pa.Table.from_pylist(rows, schema=table.schema)))
@@ -184,6 +190,11 @@ def test_a_correspondence_of_another_type(out: Storage) -> None:
     ("old", "new", "problem"),
     [
         (b'"seed":0', b'"seed":1', "differ in seed"),
+        (b'"config":"', b'"config":"x', "differ in config"),
+        (b'"sample_id":"', b'"sample_id":"x', "differ in sample_id"),
+        (b'"frame_id":"', b'"frame_id":"x', "differ in frames"),
+        (b'"size":[96', b'"size":[95', "differ in sizes"),
+        (b'"homography":[[1.0', b'"homography":[[1.5', "differ in homography"),
         (b'"matches":60', b'"matches":61', "differ in matches"),
         (b'"scene":"', b'"scene":"x', "differ in scene"),
         (b'"area":0.', b'"area":0.1', "differ in area"),
@@ -212,6 +223,57 @@ def test_a_picture_of_another_size_is_found_by_the_deep_check(out: Storage) -> N
     assert "view 1 is 16 x 16" in only_problem(out, decode=opencv.decode_image)
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Storage:
+    """Shards in which every view has a depth and a pose."""
+    out = Storage(tmp_path / "deep")
+    parts = [factory.with_depth(factory.with_poses(factory.make_part(name))) for name in "abcdef"]
+    pack([factory.report(part, out) for part in parts], out, out, factory.config())
+    assert verify(out, decode=opencv.decode_image) == []
+    return out
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"nonsense", "depth 2 cannot be decoded (not a whole PNG"),
+        (opencv.encode_png(np.zeros((64, 96), np.uint8)), "not 16 bits of grey"),
+        (opencv.encode_png(np.zeros((8, 16), np.uint16)), "depth 2 is 16 x 8, the index says"),
+    ],
+    ids=["nonsense", "8 bits", "another size"],
+)
+def test_a_wrong_depth_is_found_by_the_deep_check(deep: Storage, data: bytes, problem: str) -> None:
+    key = rewrite_member(deep, "depth2.png", lambda _: data)
+    assert verify(deep) == []
+    found = only_problem(deep, decode=opencv.decode_image)
+    assert found.startswith(f"sample {key}: ")
+    assert problem in found
+
+
+def test_a_camera_that_differs_from_the_index(deep: Storage) -> None:
+    rewrite_member(deep, "json", lambda data: data.replace(b"80.0", b"81.0", 1))
+    assert "differ in intrinsics" in only_problem(deep)
+
+
+def test_a_depth_of_a_view_that_there_is_not(deep: Storage) -> None:
+    def renamed(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        assert rows[0]["members"][2]["name"].endswith("depth2.png")
+        rows[0]["members"][2]["name"] = f"{rows[0]['key']}.depth3.png"
+        return pa.Table.from_pylist(rows, schema=table.schema)
+
+    rewrite_index(deep, renamed)
+    assert "depth3.png is not where the index says" in only_problem(deep)
+    data = deep.read(TAR)
+    key = from_parquet(deep.read(INDEX), INDEX)["key"][0].as_py()
+    old, new = (f"{key}.depth{number}.png" for number in (2, 3))
+    at = data.index(old.encode())
+    size = from_parquet(deep.read(INDEX), INDEX)["members"][0][2]["size"].as_py()
+    deep.write(TAR, data[:at] + header(new, size) + data[at + 512 :])
+    relist(deep, TAR)
+    assert "its members are" in only_problem(deep)
+
+
 def test_an_index_whose_offsets_do_not_fit(out: Storage) -> None:
     def shifted(table: pa.Table) -> pa.Table:
         rows = table.to_pylist()
@@ -220,6 +282,26 @@ def test_an_index_whose_offsets_do_not_fit(out: Storage) -> None:
 
     rewrite_index(out, shifted)
     assert "is not where the index says" in only_problem(out)
+
+
+def test_a_member_by_another_name_than_the_index_says(out: Storage) -> None:
+    data = out.read(TAR)
+    name = data[:100].rstrip(b"\0").decode()
+    (size,) = (m["size"] for m in _members(out) if m["name"] == name)
+    out.write(TAR, header(name.replace(".corr", ".cord"), size) + data[512:])
+    relist(out, TAR)
+    assert only_problem(out) == f"member {name} is not where the index says"
+
+
+def _members(out: Storage) -> list[dict[str, object]]:
+    rows = from_parquet(out.read(INDEX), INDEX)["members"].to_pylist()
+    return [member for row in rows for member in row]
+
+
+def test_members_in_another_order(out: Storage) -> None:
+    """Readers of a stream take a sample's members in their order."""
+    key = rewrite(out, lambda members: dict(reversed(members.items())))
+    assert f"sample {key}: its members are ['view2.jpg', " in f"{only_problem(out)}"
 
 
 def test_a_tar_with_more_than_the_index_lists(out: Storage) -> None:

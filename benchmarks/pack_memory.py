@@ -24,7 +24,7 @@ import pyarrow as pa
 from pack_speed import SLOTS, _edge, _frame
 
 from mimic.ids import stable_id
-from mimic.shards.graph import PLACE, UnitGraph
+from mimic.shards.graph import PLACE, UnitGraph, nowhere
 from mimic.shards.layout import ID_TYPE, lay_out
 from mimic.shards.part import UnitSource
 from mimic.shards.tables import table_of
@@ -49,7 +49,9 @@ def units(pairs: int) -> Iterator[UnitGraph]:
             _with(frames, frame_id=ids),
             _with(edges, frame_1=ids[:-1], frame_2=ids[1:]),
             _places(name, SLOTS),
+            nowhere(SLOTS),
             _places(name, PAIRS_A_UNIT),
+            (nowhere(PAIRS_A_UNIT), nowhere(PAIRS_A_UNIT)),
         )
 
 

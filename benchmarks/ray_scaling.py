@@ -103,10 +103,12 @@ def mine(executor: RayExecutor, units: Sequence[WorkUnit], config: Config) -> li
 
 def render(folder: Path) -> str:
     """Four videos of a camera going round a furnished room."""
-    from mimic.demo import frames_along, furnished_room, orbit
+    from mimic.demo import frames_along, orbit, write_room
     from mimic.pyav import write_video
 
-    frames = list(frames_along(furnished_room(), orbit(240), size=(640, 480)))
+    with tempfile.TemporaryDirectory() as elsewhere:  # or the scene would be mined, too
+        room = write_room(Path(elsewhere) / "room.glb")
+        frames = list(frames_along(room, orbit(240), size=(640, 480)))
     for number in range(4):
         write_video(folder / f"round-{number}.mp4", frames[number * 8 :], fps=10)
     return str(folder)

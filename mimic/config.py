@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mimic.errors import MimicError
 from mimic.presets import PRESETS, PresetName
 
-MeasureName = Literal["patch", "area", "coverage", "support"]
+MeasureName = Literal["patch", "area", "coverage", "support", "covis"]
 
 
 class ConfigError(MimicError):
@@ -70,11 +70,86 @@ class PhotoConfig(_Strict):
         return _with_group(pattern)
 
 
+class SceneConfig(_Strict):
+    """Walks through 3D scenes: where the camera goes and what it is."""
+
+    walk: Literal["mimic", "croco"] = Field(
+        "mimic",
+        description="mimic: 8 views around, and 16 after turns and steps, all paired. croco: a "
+        "view, and one a short walk away that looks at what the first one saw",
+    )
+    size: tuple[int, int] = Field((256, 256), description="(width, height) that is rendered")
+    hfov_deg: float | None = Field(
+        None, gt=0, lt=180, description="horizontal field of view; null: 90 for mimic, 60 for croco"
+    )
+    up: Literal["auto", "y", "z"] = Field(
+        "auto",
+        description="the scene file's upward axis; auto: as its data set or its stage config says, "
+        "z for a GLB beside its navmesh, else y",
+    )
+    samples_per_m2: float = Field(
+        10.0, gt=0, description="walks a square metre of floor that can be stood on"
+    )
+    max_samples: int = Field(1000, ge=1, description="walks in a scene, at most")
+    unit_samples: int = Field(20, ge=1, description="walks in one work unit")
+    sensor_height_m: tuple[float, float] = Field(
+        (1.2, 1.8), description="range of the camera's height above the floor"
+    )
+    step_m: tuple[float, float] = Field(
+        (0.5, 1.0), description="walk mimic: range of a step's length"
+    )
+    min_island_m: float = Field(
+        1.0, ge=0, description="a walk starts where the connected floor reaches at least this far"
+    )
+    agent_radius_m: float = Field(0.1, gt=0, description="clearance that the camera needs")
+    agent_height_m: float = Field(1.5, gt=0, description="head-room that the camera needs")
+    attempts: int = Field(100, ge=1, description="walk croco: second views tried for each first")
+    min_covis: float = Field(
+        0.5, ge=0, le=1, description="walk croco: co-visibility that the second view must reach"
+    )
+    min_valid_share: float = Field(
+        0.7, ge=0, le=1, description="walk croco: share of both views that must have a depth"
+    )
+
+    @field_validator("sensor_height_m", "step_m")
+    @classmethod
+    def _range(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= ends[0] <= ends[1]:
+            raise ValueError(f"[{ends[0]}, {ends[1]}] is no range: write the smaller end first")
+        return ends
+
+    @field_validator("size")
+    @classmethod
+    def _pixels(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if min(size) < 16:
+            raise ValueError("each side must be at least 16 pixels")
+        return size
+
+    @property
+    def field_of_view_deg(self) -> float:
+        """The horizontal field of view, the walk's own where none is set."""
+        return self.hfov_deg or {"mimic": 90.0, "croco": 60.0}[self.walk]
+
+
+class RgbdConfig(_Strict):
+    """Sequences with depth and pose."""
+
+    unit_frames: int = Field(200, ge=1, description="frames owned by one work unit")
+    intrinsics: tuple[float, float, float, float] | None = Field(
+        None,
+        description="fx, fy, cx, cy of the pictures of sequences that come without (centre of the "
+        "first pixel at (0, 0))",
+    )
+    depth_scale: float | None = Field(
+        None, gt=0, description="units of integer depth a metre; null: as the layout has it"
+    )
+
+
 class SourceConfig(_Strict):
     """What a source is and how it is cut into work units."""
 
-    kind: Literal["auto", "video", "photos", "frames", "pairs"] = Field(
-        "auto", description="force what --source is"
+    kind: Literal["auto", "video", "photos", "frames", "pairs", "rgbd", "raycast", "habitat"] = (
+        Field("auto", description="force what --source is")
     )
     dataset: str | None = Field(None, description="name stored with every sample")
     scene_regex: str | None = Field(
@@ -84,6 +159,8 @@ class SourceConfig(_Strict):
     )
     video: VideoConfig = VideoConfig()
     photos: PhotoConfig = PhotoConfig()
+    scene: SceneConfig = SceneConfig()
+    rgbd: RgbdConfig = RgbdConfig()
 
     @field_validator("scene_regex")
     @classmethod
@@ -124,6 +201,18 @@ class SamplingConfig(_Strict):
     group_window: int = Field(
         32, ge=1, description="a photo is paired with at most this many next ones"
     )
+    walk: Literal["first", "smallest", "all"] = Field(
+        "first",
+        description="of a walk through a scene: first, of the pairs whose co-visibility by depth "
+        "is in range, by rising co-visibility, the one that passes first (the others are not "
+        "rendered); smallest, of all pairs the smallest overlap in range; or all in range",
+    )
+    posed: Literal["cub3-50", "cub3-all", "croco", "rubik"] = Field(
+        "cub3-50",
+        description="of a sequence with depth and pose, the pairs wished for: co-visible from 0.5 "
+        "(cub3-50) or 0.05 (cub3-all) on, as they come; one partner a frame from 0.5 on (croco); "
+        "from 0.05 on, evenly over overlap, scale and angle (rubik)",
+    )
 
 
 class ImageConfig(_Strict):
@@ -136,6 +225,9 @@ class ImageConfig(_Strict):
     jpeg_quality: int = Field(95, ge=1, le=100)
     crop_bottom: float = Field(
         0.0, ge=0, lt=1, description="share of the height cut off below (captions)"
+    )
+    depth: bool = Field(
+        False, description="store depth, too, where the source has it (uint16 millimetres, PNG)"
     )
 
 
@@ -203,6 +295,25 @@ class FilterConfig(_Strict):
         le=255,
         description="the brightest twentieth of a frame must reach this; below, it is dark",
     )
+    min_valid_share: float | None = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="of a view with depth: share of pixels that have one, below which it is a hole",
+    )
+    min_sharpness: float | None = Field(
+        None,
+        ge=0,
+        description="of a view with depth: variance of its Laplacian below which it is blank "
+        "(a bare wall, a blur)",
+    )
+    min_covis: float | None = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="of views with depth and pose: co-visible share (on a coarse grid) below which "
+        "they are apart and are not matched",
+    )
     min_keypoints: int | None = Field(30, ge=0)
     min_matches: int = Field(30, ge=4)
     sane_homography: bool = True
@@ -229,6 +340,16 @@ class FilterConfig(_Strict):
     )
     max_area: float | None = Field(
         0.85, ge=0, le=1, description="area overlap above which the views are too alike"
+    )
+
+
+class LabelConfig(_Strict):
+    """What is labelled, of views with depth and pose."""
+
+    covis: bool = Field(
+        False,
+        description="store which pixels the other view sees, too: co-visible, occluded, outside, "
+        "unknown (8-bit PNG)",
     )
 
 
@@ -263,6 +384,18 @@ class RunConfig(_Strict):
     attempts: int = Field(2, ge=1, description="tries before a unit is quarantined")
     lease: int = Field(4, ge=1, description="units handed to a worker at once")
     keep_parts: bool = False
+    poses_only: bool = Field(
+        False, description="write where the cameras stood (poses.parquet), and no pictures"
+    )
+    scenes: str | None = Field(
+        None, description="folder of the scenes that a poses file names; default: the file's own"
+    )
+    gpu_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="kind habitat: share of a GPU that one worker takes; 0 renders in software",
+    )
 
 
 class Config(_Strict):
@@ -277,6 +410,7 @@ class Config(_Strict):
     verify: VerifyConfig = VerifyConfig()
     overlap: OverlapConfig = OverlapConfig()
     filters: FilterConfig = FilterConfig()
+    labels: LabelConfig = LabelConfig()
     pack: PackConfig = PackConfig()
     run: RunConfig = RunConfig()
 

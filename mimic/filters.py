@@ -19,12 +19,18 @@ from mimic.types import KEPT, Directed, EdgeMeasures, Verdict, View
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the questions look at: stored (width, height), 95th percentile of luminance."""
+    """All that the questions look at: stored (width, height), 95th percentile of luminance.
+
+    ``sharpness`` and ``valid_share``, the share of pixels with a depth, are of both views; the
+    latter is None where a source has no depth.
+    """
 
     measures: EdgeMeasures
     sizes: tuple[tuple[int, int], tuple[int, int]]
     shots: tuple[int, int]
     luminance: tuple[float, float]
+    sharpness: tuple[float, float] = (0.0, 0.0)
+    valid_share: tuple[float | None, float | None] = (None, None)
 
 
 FORWARD_SCALE = 1.1
@@ -49,7 +55,7 @@ def judge(view_1: View, view_2: View, measures: EdgeMeasures, config: Config) ->
 
 def judge_evidence(evidence: Evidence, config: Config) -> Verdict:
     """:func:`judge` without views: what a graph on disk is selected by."""
-    failed = first_failed(QUESTIONS, evidence, config)
+    failed = first_failed(questions(config), evidence, config)
     return failed or Verdict(KEPT, deciding_overlap(evidence, config).smaller)
 
 
@@ -69,6 +75,8 @@ def evidence_of(view_1: View, view_2: View, measures: EdgeMeasures) -> Evidence:
         sizes=(view_1.size, view_2.size),
         shots=(view_1.info.shot, view_2.info.shot),
         luminance=(view_1.measures.luminance_p95, view_2.measures.luminance_p95),
+        sharpness=(view_1.measures.sharpness, view_2.measures.sharpness),
+        valid_share=(view_1.measures.valid_share, view_2.measures.valid_share),
     )
 
 
@@ -76,10 +84,16 @@ def deciding_overlap(evidence: Evidence, config: Config) -> Directed:
     """The overlap that ``overlap.measure`` names.
 
     Raises:
-        ConfigError: it is coverage or support, but epipolar geometry is switched off.
+        ConfigError: it is coverage or support, but epipolar geometry is switched off, or covis, but
+            the source has no depth and pose.
     """
     name = config.overlap.measure
     value: Directed | None = getattr(evidence.measures.overlap, name)
+    if value is None and name == "covis":
+        raise ConfigError(
+            "config overlap.measure: covis needs depth and pose, which this source does not have; "
+            "use support, or another measure of matched pictures"
+        )
     if value is None:
         raise ConfigError(
             f"config overlap.measure: {name} was not measured; with verify.epipolar_px null use "
@@ -108,6 +122,22 @@ def _cut(evidence: Evidence, config: Config) -> float | None:
 
 def _dark(evidence: Evidence, config: Config) -> float | None:
     return _below(min(evidence.luminance), config.filters.min_luminance)
+
+
+def _hole(evidence: Evidence, config: Config) -> float | None:
+    shares = [share for share in evidence.valid_share if share is not None]
+    return _below(min(shares), config.filters.min_valid_share) if shares else None
+
+
+def _blank(evidence: Evidence, config: Config) -> float | None:
+    if None in evidence.valid_share:  # a photo or a video frame: its texture tells later
+        return None
+    return _below(min(evidence.sharpness), config.filters.min_sharpness)
+
+
+def _apart(evidence: Evidence, config: Config) -> float | None:
+    seen = evidence.measures.overlap.covis
+    return _below(seen.smaller, config.filters.min_covis) if seen is not None else None
 
 
 def _few_keypoints(evidence: Evidence, config: Config) -> float | None:
@@ -206,14 +236,18 @@ def _overlap_high(evidence: Evidence, config: Config) -> float | None:
 
 
 GATES: Questions = (
+    ("hole", _hole),
+    ("blank", _blank),
     ("near_duplicate", _near_duplicate),
     ("static", _static),
     ("cut", _cut),
     ("dark", _dark),
 )
-"""Answered from thumbnails and shot numbers, before features are detected."""
+"""Answered from each view's measures, thumbnails and shot numbers."""
 
-BEFORE_MATCHING: Questions = (*GATES, ("few_keypoints", _few_keypoints))
+BEFORE_FEATURES: Questions = (*GATES, ("apart", _apart))
+
+BEFORE_MATCHING: Questions = (*BEFORE_FEATURES, ("few_keypoints", _few_keypoints))
 
 BEFORE_GEOMETRY: Questions = (*BEFORE_MATCHING, ("few_matches", _few_matches))
 
@@ -230,4 +264,12 @@ QUESTIONS: Questions = (
     ("overlap_low", _overlap_low),
     ("overlap_high", _overlap_high),
 )
-"""All questions, in the order in which they are asked."""
+"""All questions asked of a pair that is matched, in the order in which they are asked."""
+
+BY_DEPTH: Questions = (*GATES, ("overlap_low", _overlap_low), ("overlap_high", _overlap_high))
+"""All questions where depth and pose decide alone."""
+
+
+def questions(config: Config) -> Questions:
+    """What is asked under a config: by depth alone, or of matches."""
+    return BY_DEPTH if config.overlap.measure == "covis" else QUESTIONS

@@ -25,7 +25,7 @@ def frame_row(unit_id: str, view: View) -> dict[str, Any]:
         "original_width": info.size[0],
         "original_height": info.size[1],
         "original_to_stored": _flat(view.original_to_stored),
-        "intrinsics": _flat(info.intrinsics),
+        "intrinsics": _flat(_stored_intrinsics(view)),
         "cam_to_world": _flat(info.cam_to_world),
         "shot": info.shot,
         "keypoints": None if view.features is None else len(view.features),
@@ -35,6 +35,7 @@ def frame_row(unit_id: str, view: View) -> dict[str, Any]:
         "sharpness": measures.sharpness,
         "letterbox": measures.letterbox,
         "phash": measures.phash,
+        "valid_share": measures.valid_share,
         "jpeg_offset": None,
         "jpeg_size": None,
     }
@@ -112,6 +113,12 @@ def _overlap_columns(overlap: Overlap) -> dict[str, float | None]:
 def _directed(row: dict[str, Any], name: str) -> Directed | None:
     forward, backward = row[f"overlap_{name}_12"], row[f"overlap_{name}_21"]
     return None if forward is None or backward is None else Directed(forward, backward)
+
+
+def _stored_intrinsics(view: View) -> Matrix | None:
+    """The camera of the stored picture: every size and place in a row is in stored pixels."""
+    intrinsics = view.info.intrinsics
+    return None if intrinsics is None else view.original_to_stored @ intrinsics
 
 
 def _flat(matrix: Matrix | None) -> list[float] | None:

@@ -17,6 +17,9 @@ from mimic.types import Matrix, UInt8Image
 
 cv2.setNumThreads(1)
 cv2.ocl.setUseOpenCL(False)
+# glibc hands large blocks back to the kernel when they are freed, until it has seen one this large
+# freed (its limit is 32 MB): the page faults were a third of a detection. Never touched, so free.
+np.empty(31 << 20, np.uint8)
 
 VERSION: str = cv2.__version__
 
@@ -93,6 +96,14 @@ def resize(
     area = method == "auto" and shrinking
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.uint8)
+
+
+def resize_depth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize (h, w) depth to (width, height): the nearest pixel's, never a mixture of two."""
+    if depth.shape[::-1] == size:
+        return depth
+    resized = cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def to_gray(rgb: UInt8Image) -> UInt8Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 PresetName = Literal["default", "mimic"]
@@ -10,12 +11,22 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
     "default": {},
     # MIMIC's published constants (its datasets/constants.py and utils.py).
     "mimic": {
-        "source": {"video": {"interval_s": 1.0}},
+        "source": {
+            "video": {"interval_s": 1.0},
+            # The middle 224 x 224 of 256 x 256 at 90 degrees, as the peer crops them.
+            "scene": {
+                "size": [224, 224],
+                "hfov_deg": math.degrees(2 * math.atan(112 / 128)),
+                "max_samples": 3000,
+                "min_island_m": 6.0,
+            },
+        },
         "sampling": {
             "sequence": "retry",
             "strides": [1, 2],
             "skip_after_pair": True,
             "group": "smallest",
+            "walk": "smallest",
         },
         "image": {"resize": "squash", "size": 224},
         "match": {
@@ -39,6 +50,9 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
             "static_share": None,
             "cut": False,
             "min_luminance": None,
+            "min_valid_share": None,
+            "min_sharpness": 1000.0,
+            "min_covis": None,
             "min_keypoints": None,
             "min_matches": 11,
             "sane_homography": False,

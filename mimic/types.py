@@ -7,7 +7,7 @@ axes (x right, y down, z forward), metres. A homography maps pixels of view 1 to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ class SourceItem:
     ``name`` is its path relative to the source root (posix), the same on every machine; it is what
     people read in reports. ``uri`` says where the bytes are now and never enters an id.
     ``members`` are the files of an item made of several, relative to ``uri``, in order.
-    ``footage_s`` is the duration where it is known at discovery, else None.
+    ``footage_s`` is the duration where it is known at discovery, else None. ``settings`` are what
+    its source needs to open it beside its bytes, by name.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class SourceItem:
     dataset: str | None = None
     members: tuple[str, ...] = ()
     footage_s: float | None = None
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ class FrameMeasures:
     """Raw measures of one frame, judged by thresholds later. Luminance 0..255.
 
     ``sharpness``: variance of the Laplacian of the stored grey image. ``letterbox``: share of the
-    area in black borders. ``phash``: 64-bit perceptual hash, 16 hex digits.
+    area in black borders. ``phash``: 64-bit perceptual hash, 16 hex digits. ``valid_share``: share
+    of the pixels that have a depth, None where the source has none.
     """
 
     luminance_mean: float
@@ -147,6 +150,7 @@ class FrameMeasures:
     sharpness: float
     letterbox: float
     phash: str
+    valid_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +178,8 @@ class View:
     The original pixels are let go: a window of views must stay small at 4K. ``match_gray`` is the
     (h, w) uint8 grey image that features are detected on; ``thumb`` a (h, w) uint8 grey of a few
     dozen pixels, for near-duplicate and static tests. ``features`` is None until they are detected
-    (a gate may spare the detection).
+    (a gate may spare the detection). ``depth_m`` (h, w) float32 belongs to the stored pixels, 0
+    where there is none; None where the source has none.
     """
 
     info: FrameInfo
@@ -184,6 +189,7 @@ class View:
     thumb: UInt8Image
     measures: FrameMeasures
     features: Features | None = None
+    depth_m: NDArray[np.float32] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -291,7 +297,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A measured pair of views of one unit with its verdict. View 1 is the earlier frame."""
+    """A measured pair of views of one unit with its verdict. View 1 is the earlier frame.
+
+    ``labels``: the co-visibility labels of both views, each (h, w) uint8, where asked for.
+    """
 
     frame_1: str
     frame_2: str
@@ -299,6 +308,7 @@ class Edge:
     slot_2: int
     measures: EdgeMeasures
     verdict: Verdict
+    labels: tuple[UInt8Image, UInt8Image] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +329,11 @@ class Part:
     """The product of a unit, before it is written: rows for the tables, and the pictures to store.
 
     ``frames`` and ``edges`` are rows of ``schemas.FRAMES`` and ``schemas.EDGES``; ``jpegs`` maps a
-    frame id to its encoded picture. ``corrs`` holds correspondences of edges that may become
-    samples (of others, and where it is None, they are computed when they are asked for).
+    frame id to its encoded picture, ``depths`` some of them to their depth (PNG, uint16
+    millimetres, 0 where there is none, at the picture's size). ``corrs`` holds correspondences of
+    edges that may become samples (of others, and where it is None, they are computed when they are
+    asked for). ``covis`` maps (frame 1, frame 2) of such an edge to its two label maps (PNG, 8-bit
+    grey, at the pictures' sizes): the pixels of frame 1 as frame 2 sees them, and the reverse.
     """
 
     unit: WorkUnit
@@ -328,3 +341,5 @@ class Part:
     edges: tuple[dict[str, Any], ...]
     jpegs: dict[str, bytes]
     corrs: Correspondences | None = None
+    depths: dict[str, bytes] = field(default_factory=dict)
+    covis: dict[tuple[str, str], tuple[bytes, bytes]] = field(default_factory=dict)

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from mimic import filters, opencv, sources, views
 from mimic.config import Config
 from mimic.graph import edge_row, frame_row
-from mimic.matching.measure import measure as measure_edge
+from mimic.matching.by_depth import label_maps, measure_by_depth
+from mimic.matching.measure import measure as measure_matches
 from mimic.sampling import POLICIES, Window, margin_slots
-from mimic.types import Correspondences, Edge, Part, View, WorkUnit
+from mimic.types import Correspondences, Edge, EdgeMeasures, Part, View, WorkUnit
 
 
 def run_unit(unit: WorkUnit, config: Config) -> Part:
@@ -48,18 +49,24 @@ def _mined(unit: WorkUnit, config: Config) -> Part:
 def _measure_in(window: Window, config: Config) -> Callable[[View, View], Edge]:
     """Measure and judge a pair; features are detected only if no cheap gate answers first."""
 
-    def measure(view_1: View, view_2: View) -> Edge:
+    def measured(view_1: View, view_2: View) -> EdgeMeasures:
         interval_s = _interval_s(view_1, view_2)
-        if filters.gate(view_1, view_2, config) is None:
-            view_1, view_2 = window.with_features(view_1), window.with_features(view_2)
-        measures = measure_edge(view_1, view_2, interval_s, config)
+        if config.overlap.measure == "covis":
+            return measure_by_depth(view_1, view_2, interval_s, config)
+        return measure_matches(view_1, view_2, interval_s, config, window.with_features)
+
+    def measure(view_1: View, view_2: View) -> Edge:
+        measures = measured(view_1, view_2)
+        verdict = filters.judge(view_1, view_2, measures, config)
+        stored = verdict.kept or _above_floor(measures, config)
         return Edge(
             frame_1=view_1.info.frame_id,
             frame_2=view_2.info.frame_id,
             slot_1=view_1.info.slot,
             slot_2=view_2.info.slot,
             measures=measures,
-            verdict=filters.judge(view_1, view_2, measures, config),
+            verdict=verdict,
+            labels=label_maps(view_1, view_2) if config.labels.covis and stored else None,
         )
 
     return measure
@@ -85,22 +92,32 @@ class _Book:
         self._frames: dict[str, dict[str, Any]] = {}
         self._edges: dict[tuple[str, str], dict[str, Any]] = {}
         self._jpegs: dict[str, bytes] = {}
+        self._depths: dict[str, bytes] = {}
         overlap = config.overlap
         self._corrs = Correspondences(overlap.patch_size, overlap.outside_votes, {})
+        self._covis: dict[tuple[str, str], tuple[bytes, bytes]] = {}
         self._asked: set[str] = set()
 
     def add_edge(self, edge: Edge) -> None:
         self._edges.setdefault((edge.frame_1, edge.frame_2), edge_row(self._unit_id, edge))
-        if edge.verdict.kept or self._above_floor(edge):
-            self._asked |= {edge.frame_1, edge.frame_2}
+        if edge.verdict.kept or _above_floor(edge.measures, self._config):
+            frames = (edge.frame_1, edge.frame_2)
+            self._asked |= set(frames)
             if edge.measures.corr is not None:
-                self._corrs.pairs.setdefault((edge.frame_1, edge.frame_2), edge.measures.corr)
+                self._corrs.pairs.setdefault(frames, edge.measures.corr)
+            if edge.labels is not None and not self._config.run.poses_only:
+                there, back = edge.labels
+                self._covis[frames] = opencv.encode_png(there), opencv.encode_png(back)
 
     def add_view(self, view: View) -> None:
         frame_id = view.info.frame_id
         if frame_id not in self._frames:
             self._frames[frame_id] = frame_row(self._unit_id, view)
+            if self._config.run.poses_only:
+                return
             self._jpegs[frame_id] = opencv.encode_jpeg(view.stored, self._config.image.jpeg_quality)
+            if self._config.image.depth and view.depth_m is not None:
+                self._depths[frame_id] = opencv.encode_png(views.depth_mm(view.depth_m))
 
     def part(self, unit: WorkUnit) -> Part:
         edges = tuple(self._edges.values())
@@ -110,11 +127,14 @@ class _Book:
             unit=unit,
             frames=tuple(sorted(frames, key=lambda row: (row["slot"], row["frame_id"]))),
             edges=edges,
-            jpegs={name: self._jpegs[name] for name in sorted(self._asked)},
+            jpegs={name: self._jpegs[name] for name in sorted(self._asked & self._jpegs.keys())},
             corrs=self._corrs,
+            depths={name: self._depths[name] for name in sorted(self._asked & self._depths.keys())},
+            covis=self._covis,
         )
 
-    def _above_floor(self, edge: Edge) -> bool:
-        floor = self._config.pack.keep_edges
-        overlap = getattr(edge.measures.overlap, self._config.overlap.measure)
-        return floor is not None and overlap is not None and overlap.smaller >= floor
+
+def _above_floor(measures: EdgeMeasures, config: Config) -> bool:
+    floor = config.pack.keep_edges
+    overlap = getattr(measures.overlap, config.overlap.measure)
+    return floor is not None and overlap is not None and overlap.smaller >= floor

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mimic import opencv
 from mimic.config import Config, ImageConfig
+from mimic.geometry.covisibility import PosedDepth
 from mimic.matching.features import extract
 from mimic.types import Features, Frame, FrameMeasures, UInt8Image, View
 
 Size = tuple[int, int]
+_T = TypeVar("_T", bound=np.generic)
 
 THUMB_LONG_SIDE = 48
 """Pixels along the longer side of a thumbnail."""
@@ -29,6 +33,7 @@ def stored_view(frame: Frame, config: Config) -> View:
     original = (picture.shape[1], picture.shape[0])
     size = stored_size(original, config.image)
     stored = _resized(picture, size, config.image)
+    depth_m = None if frame.depth_m is None else _stored_depth(frame.depth_m, size, config.image)
     gray = opencv.to_gray(stored)
     to_match = matching_size(original, config)
     if to_match != size:
@@ -41,7 +46,8 @@ def stored_view(frame: Frame, config: Config) -> View:
         original_to_stored=np.diag([size[0] / original[0], size[1] / original[1], 1.0]),
         match_gray=match_gray,
         thumb=_thumbnail(gray),
-        measures=frame_measures(gray),
+        measures=frame_measures(gray, depth_m),
+        depth_m=depth_m,
     )
 
 
@@ -52,10 +58,24 @@ def with_features(view: View, config: Config) -> View:
     return dataclasses.replace(view, features=_rescaled(found, (width, height), view.size))
 
 
-def cropped(rgb: UInt8Image, config: ImageConfig) -> UInt8Image:
-    """The picture without the share of its height that is cut off below."""
-    height = rgb.shape[0]
-    return rgb[: max(1, height - round(height * config.crop_bottom))]
+def posed_depth(view: View) -> PosedDepth | None:
+    """The view's geometry in stored pixels; None where depth, intrinsics or pose are not known."""
+    info = view.info
+    if view.depth_m is None or info.intrinsics is None or info.cam_to_world is None:
+        return None
+    return PosedDepth(view.depth_m, view.original_to_stored @ info.intrinsics, info.cam_to_world)
+
+
+def depth_mm(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Depth as it is stored: whole millimetres, 0 where there is none or it is beyond 65.5 m."""
+    millimetres = np.rint(np.nan_to_num(depth_m, nan=0, posinf=0, neginf=0) * 1000.0)
+    return np.where(millimetres <= 65535, millimetres, 0).astype(np.uint16)
+
+
+def cropped(image: NDArray[_T], config: ImageConfig) -> NDArray[_T]:
+    """A picture, or its depth, without the share of its height that is cut off below."""
+    height = image.shape[0]
+    return image[: max(1, height - round(height * config.crop_bottom))]
 
 
 def stored_size(size: Size, config: ImageConfig) -> Size:
@@ -75,8 +95,8 @@ def matching_size(size: Size, config: Config) -> Size:
     return _with_short_side(size, config.match.short_side)
 
 
-def frame_measures(gray: UInt8Image) -> FrameMeasures:
-    """Raw measures of a stored picture, (h, w) grey."""
+def frame_measures(gray: UInt8Image, depth_m: NDArray[np.float32] | None = None) -> FrameMeasures:
+    """Raw measures of a stored picture, (h, w) grey, and of its depth, where there is one."""
     counts = np.bincount(gray.ravel(), minlength=256)
     share = np.cumsum(counts) / gray.size
     return FrameMeasures(
@@ -86,6 +106,7 @@ def frame_measures(gray: UInt8Image) -> FrameMeasures:
         sharpness=opencv.laplacian_variance(gray),
         letterbox=_letterbox(gray),
         phash=opencv.phash(gray),
+        valid_share=None if depth_m is None else float((depth_m > 0).mean()),
     )
 
 
@@ -101,6 +122,12 @@ def _resized(picture: UInt8Image, size: Size, config: ImageConfig) -> UInt8Image
     # Linear under squash is the peer's call; the copy lets go of the original frame's memory.
     resized = opencv.resize(picture, size, "linear" if config.resize == "squash" else "auto")
     return resized.copy() if resized.base is not None or resized is picture else resized
+
+
+def _stored_depth(
+    depth_m: NDArray[np.float32], size: Size, config: ImageConfig
+) -> NDArray[np.float32]:
+    return opencv.resize_depth(np.ascontiguousarray(cropped(depth_m, config)), size)
 
 
 def _rescaled(found: Features, size: Size, stored: Size) -> Features:

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mimic.shards.covis import DIRECTIONS
 from mimic.shards.graph import PLACE, UnitGraph
 from mimic.shards.layout import ID_TYPE, ShardPlan
 from mimic.shards.pairs import PAIR_EDGES, PAIR_FRAMES, Pairs, Place
@@ -30,8 +32,15 @@ from mimic.types import KEPT
 ROWS_AT_ONCE = 32_768
 """Rows held before they go to disk."""
 
-_EDGES = pa.schema([*PAIR_EDGES, *PLACE])
-_FRAMES = pa.schema([*PAIR_FRAMES, *PLACE])
+
+def _place_of(what: str) -> pa.Schema:
+    return pa.schema([field.with_name(f"{what}_{field.name}") for field in PLACE])
+
+
+_DEPTH = _place_of("depth")
+_COVIS = tuple(_place_of(f"covis_{direction}") for direction in DIRECTIONS)
+_EDGES = pa.schema([*PAIR_EDGES, *PLACE, *(field for places in _COVIS for field in places)])
+_FRAMES = pa.schema([*PAIR_FRAMES, *PLACE, *_DEPTH])
 
 
 class Chosen(contextlib.AbstractContextManager["Chosen"]):
@@ -40,11 +49,13 @@ class Chosen(contextlib.AbstractContextManager["Chosen"]):
     Args:
         known: (N,) sorted keys of earlier shards. Pairs whose key is known, or was met before, are
             counted and left out.
+        only_stored: leave out pairs whose pictures, or whose correspondence, cannot be had.
     """
 
-    def __init__(self, known: NDArray[np.bytes_]) -> None:
+    def __init__(self, known: NDArray[np.bytes_], *, only_stored: bool = True) -> None:
         self.counts: Counter[str] = Counter()
         self._known = known
+        self._only_stored = only_stored
         self._units: list[UnitSource] = []
         self._keys = bytearray()
         self._views = array("q")
@@ -63,7 +74,7 @@ class Chosen(contextlib.AbstractContextManager["Chosen"]):
         self._frames.close()
 
     def add(self, unit: UnitGraph) -> None:
-        """Count a unit's edges and take in those that are kept, if their frames are stored."""
+        """Count a unit's edges and take in those that are kept, if they can be cut."""
         verdicts = unit.edges["verdict"].to_pylist()
         self.counts.update(verdicts)
         stored = unit.places["place_name"].is_valid().to_pylist()
@@ -73,10 +84,11 @@ class Chosen(contextlib.AbstractContextManager["Chosen"]):
             return
         row_of = {name: row for row, name in enumerate(unit.frames["frame_id"].to_pylist())}
         firsts, seconds = (unit.edges[c].take(kept).to_pylist() for c in ("frame_1", "frame_2"))
+        has_corr = _has_corr(unit).take(kept).to_pylist()
         picked = []
-        for row, *frames in zip(kept, firsts, seconds, strict=True):
+        for row, corr, *frames in zip(kept, has_corr, firsts, seconds, strict=True):
             views = (row_of[frames[0]], row_of[frames[1]])
-            if stored[views[0]] and stored[views[1]]:
+            if not self._only_stored or (corr and stored[views[0]] and stored[views[1]]):
                 picked.append((row, pair_key(*frames), *views))
         if len(picked) < len(kept):
             self.counts["not_stored"] += len(kept) - len(picked)
@@ -85,8 +97,14 @@ class Chosen(contextlib.AbstractContextManager["Chosen"]):
 
     def _store(self, unit: UnitGraph, picked: list[tuple[int, str, int, int]]) -> None:
         used = sorted({view for _, _, *views in picked for view in views})
-        self._edges.append(_joined(unit.edges, unit.corrs, _EDGES, [row for row, *_ in picked]))
-        first = self._frames.append(_joined(unit.frames, unit.places, _FRAMES, used))
+        edge_rows = [row for row, *_ in picked]
+        maps = [
+            table.rename_columns(places.names)
+            for table, places in zip(unit.covis, _COVIS, strict=True)
+        ]
+        self._edges.append(_joined([unit.edges, unit.corrs, *maps], _EDGES, edge_rows))
+        depths = unit.depths.rename_columns(_DEPTH.names)
+        first = self._frames.append(_joined([unit.frames, unit.places, depths], _FRAMES, used))
         place = {view: first + n for n, view in enumerate(used)}
         self._keys += "".join(key for _, key, _, _ in picked).encode()
         self._views.extend(place[view] for _, _, *views in picked for view in views)
@@ -116,38 +134,60 @@ class Chosen(contextlib.AbstractContextManager["Chosen"]):
     @property
     def scenes(self) -> list[str]:
         """The scene of each pair."""
+        return [source.scene for source in self.sources]
+
+    @property
+    def sources(self) -> list[UnitSource]:
+        """What the unit of each pair was mined from."""
         units = np.frombuffer(self._unit_of, np.int32)[self._rows]
-        return [self._units[unit].scene for unit in units.tolist()]
+        return [self._units[unit] for unit in units.tolist()]
 
     def pairs(self, plan: ShardPlan) -> Pairs:
         """The pairs of one shard, in order."""
+        edges, frames = self.tables(plan.samples)
         rows = self._rows[plan.samples]
-        edges = self._edges.take(rows)
-        frames = self._frames.take(
-            np.frombuffer(self._views, np.int64).reshape(-1, 2)[rows].ravel()
-        )
         units = np.frombuffer(self._unit_of, np.int32)[rows].tolist()
         return Pairs(
             keys=tuple(key.decode() for key in np.frombuffer(self._keys, ID_TYPE)[rows].tolist()),
             sources=tuple(self._units[unit] for unit in units),
             edges=edges.select(PAIR_EDGES.names),
             frames=frames.select(PAIR_FRAMES.names),
-            pictures=tuple(Place(*place) for place in _places(frames)),
-            corrs=tuple(None if p[0] is None else Place(*p) for p in _places(edges)),
+            pictures=tuple(Place(*place) for place in _places(frames, PLACE)),
+            depths=tuple(_place_or_none(place) for place in _places(frames, _DEPTH)),
+            corrs=tuple(_place_or_none(place) for place in _places(edges, PLACE)),
+            covis=tuple(
+                _place_or_none(place)
+                for maps in zip(*(_places(edges, places) for places in _COVIS), strict=True)
+                for place in maps
+            ),
         )
 
-
-def _joined(table: pa.Table, places: pa.Table, schema: pa.Schema, rows: list[int]) -> pa.Table:
-    """Some rows of a table, with their places beside them."""
-    columns = [
-        (places if name in PLACE.names else table)[name].take(pa.array(rows, pa.int64()))
-        for name in schema.names
-    ]
-    return pa.table(columns, schema=schema)
+    def tables(self, samples: NDArray[np.int64]) -> tuple[pa.Table, pa.Table]:
+        """The rows of some pairs (PAIR_EDGES) and of their frames (PAIR_FRAMES, two a pair)."""
+        rows = self._rows[samples]
+        views = np.frombuffer(self._views, np.int64).reshape(-1, 2)[rows].ravel()
+        return self._edges.take(rows), self._frames.take(views)
 
 
-def _places(table: pa.Table) -> zip[tuple[Any, ...]]:
-    return zip(*(table[name].to_pylist() for name in PLACE.names), strict=True)
+def _has_corr(unit: UnitGraph) -> pa.ChunkedArray:
+    """Whether the correspondence of an edge is stored, or follows from its homography."""
+    stored = unit.corrs["place_name"].is_valid()
+    return pc.or_(stored, unit.edges["homography"].is_valid())
+
+
+def _joined(tables: list[pa.Table], schema: pa.Schema, rows: list[int]) -> pa.Table:
+    """Some rows of tables that lie beside each other."""
+    numbers = pa.array(rows, pa.int64())
+    columns = {name: table[name] for table in tables for name in table.column_names}
+    return pa.table([columns[name].take(numbers) for name in schema.names], schema=schema)
+
+
+def _places(table: pa.Table, fields: pa.Schema) -> zip[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in fields.names), strict=True)
+
+
+def _place_or_none(place: tuple[Any, ...]) -> Place | None:
+    return None if place[0] is None else Place(*place)
 
 
 class _Rows:

@@ -13,6 +13,7 @@ from pathlib import Path
 from mimic.config import Config, RunConfig
 from mimic.errors import DamagedError, MimicError
 from mimic.shards.graph import known_units
+from mimic.shards.poses import POSES_NAME
 from mimic.shards.writer import ShardTask
 from mimic.sources import Recognised
 from mimic.storage import Storage
@@ -44,6 +45,7 @@ from pipelines.plan import (
     replanned,
     write_plan,
 )
+from pipelines.poses import check_poses_only, pack_poses
 from schemas import Failure, Manifest, ShardEntry, UnitReport
 
 EXIT_DONE = 0
@@ -101,6 +103,7 @@ def mine(
     try:
         with interruptible(stop, at_once=True):
             manifest = check_folder(storage, config)
+            check_poses_only(storage, manifest, config.run)
             plan = make_plan(source, config)
             note = prepare_folder(storage, config)
             with JsonLog(log_file or storage.local_path(LOG_NAME)) as log:
@@ -259,6 +262,10 @@ class _Run:
 
     def _packed_into(self, manifest: Manifest | None, units: Sequence[WorkUnit]) -> Manifest | None:
         """Pack what is not in the manifest yet, then let the parts go."""
+        self._ledger.tidy()
+        if self._config.run.poses_only:
+            self._pack_poses()
+            return None
         if self._reports:
             self.say(Packing(len(self._reports)))
             with interruptible(self._stop, at_once=True):
@@ -282,6 +289,13 @@ class _Run:
                 del self._reports[unit_id]
             self._mine([unit for unit in units if unit.unit_id in damaged])
             return self._pack_once()
+
+    def _pack_poses(self) -> None:
+        """All units again: the file is small, and parts without pictures stay for the next time."""
+        self.say(Packing(len(self._reports)))
+        store = self._storage
+        with interruptible(self._stop, at_once=True):
+            pack_poses(self._reports.values(), store, store, self._config)
 
     def _pack_once(self) -> Manifest:
         store = self._storage
@@ -337,6 +351,8 @@ class _Run:
             )
         pairs = counts.get("samples", counts.get("kept", 0))
         what = f"{counted(units - failed, 'unit')}, {counted(pairs, 'pair')}"
+        if self._config.run.poses_only:
+            return f"{what}, as poses in {self._storage.join(POSES_NAME)}{end}"
         if not worked and not self._reports:
             return f"nothing to do: {what} in the shards{end}"
         return f"{what} in {self._storage.url}{end}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ from mimic.shards.versions import merged, versions
 from mimic.shards.writer import ShardTask, write_shard
 from mimic.storage import Storage
 from pipelines.chosen import Chosen
-from pipelines.select import check_only_selection_differs, is_same_selection, rejudged
+from pipelines.select import judged
 from schemas import MANIFEST_NAME, FileEntry, Manifest, ShardEntry, UnitReport
 
 Run = Callable[[Callable[[ShardTask], ShardEntry], Iterable[ShardTask]], Iterable[ShardEntry]]
@@ -164,8 +164,8 @@ def _pack_units(
         counts=dict(sorted(totals.items())),
         units=(before.units if before else 0) + unit_count,
     )
+    remove_strays(job.out, manifest)
     job.out.write(MANIFEST_NAME, manifest.to_json().encode())
-    _remove_strays(job.out, manifest)
     return manifest
 
 
@@ -173,20 +173,14 @@ def _write_graph(
     units: Iterable[UnitGraph | Row], chosen: Chosen, job: _Job
 ) -> tuple[FileEntry, ...]:
     """Stream the units into the graph's tables, judged anew where asked."""
-    mined, config = job.mined, job.config
-    if mined is not None:
-        check_only_selection_differs(mined, config)
-    judge_anew = mined is not None and not is_same_selection(mined, config)
     generation = sum(entry.name.startswith("graph/units-") for entry in job.old_graph)
-    with GraphWriter(job.out, generation, config.overlap.measure) as graph:
-        for unit in units:
+    with GraphWriter(job.out, generation, job.config.overlap.measure) as graph:
+        for unit in judged(units, job.mined, job.config):
             if isinstance(unit, dict):
                 graph.add_empty(unit)
-                continue
-            if judge_anew:
-                unit = replace(unit, edges=rejudged(unit.edges, unit.frames, config))
-            graph.add(unit)
-            chosen.add(unit)
+            else:
+                graph.add(unit)
+                chosen.add(unit)
     return graph.entries
 
 
@@ -251,9 +245,14 @@ def _id_of(unit: UnitGraph | Row) -> str:
     return str(unit["unit_id"]) if isinstance(unit, dict) else unit.source.unit
 
 
-def _remove_strays(out: Storage, manifest: Manifest) -> None:
-    """Remove shards that a run left behind which was killed and never finished as it began."""
+def remove_strays(out: Storage, manifest: Manifest) -> None:
+    """Remove what killed runs left behind: shards of runs that did not go on, and half a file.
+
+    Before the manifest is committed, because nothing looks for strays once it is.
+    """
     listed = {file.name for shard in manifest.shards for file in (shard.tar, shard.index)}
     for entry in out.list(recursive=False):
         if _OURS.fullmatch(entry.name) and entry.name not in listed:
             out.delete(entry.name)
+    out.delete_unfinished(recursive=False)
+    out.delete_unfinished("graph")

@@ -226,6 +226,7 @@ def _row_of(unit: WorkUnit) -> dict[str, Any]:
         "first_slot": unit.span.first,
         "last_slot": unit.span.last,
         "members": list(item.members),
+        "settings": item.settings,
         "seed": unit.seed,
         "footage_s": unit.footage_s,
         "item_footage_s": item.footage_s,
@@ -263,5 +264,6 @@ def _item_of(row: dict[str, Any]) -> SourceItem:
         scene=row["scene"],
         dataset=row["dataset"],
         members=tuple(row["members"]),
+        settings=tuple((name, value) for name, value in row["settings"]),
         footage_s=row["item_footage_s"],
     )

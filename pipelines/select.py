@@ -6,7 +6,8 @@ edge that a cheap question stopped has nothing to show to the later ones and kee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from mimic.config import Config, ConfigError
 from mimic.filters import Evidence
 from mimic.graph import measures_of
 from mimic.interchange.mimic_folders import VERIFIER
+from mimic.shards.graph import UnitGraph
 from mimic.shards.tables import Row
 from mimic.types import KEPT, EdgeMeasures, Verdict
 
@@ -25,6 +27,9 @@ SAMPLING_REASONS = frozenset({"not_smallest", "not_chosen"})
 
 _OVERLAP_QUESTIONS = tuple(q for q in filters.QUESTIONS if q[0].startswith("overlap_"))
 
+_MEASURES = ("luminance_p95", "sharpness", "valid_share")
+"""Measures of a frame that questions look at."""
+
 _FREE = {
     "seed": None,
     "pack": None,
@@ -33,6 +38,23 @@ _FREE = {
     "overlap": frozenset({"measure", "low", "high"}),
 }
 """What a selection may change; of ``overlap`` only these keys."""
+
+
+def judged(
+    units: Iterable[UnitGraph | Row], mined: Config | None, config: Config
+) -> Iterator[UnitGraph | Row]:
+    """Units with the verdicts of ``config``; judged anew only where ``mined`` judges otherwise.
+
+    Raises:
+        ConfigError: ``config`` changes what only mining decides.
+    """
+    if mined is not None:
+        check_only_selection_differs(mined, config)
+    judge_anew = mined is not None and not is_same_selection(mined, config)
+    for unit in units:
+        if judge_anew and not isinstance(unit, dict):
+            unit = replace(unit, edges=rejudged(unit.edges, unit.frames, config))
+        yield unit
 
 
 def rejudged(edges: pa.Table, frames: pa.Table, config: Config) -> pa.Table:
@@ -46,7 +68,7 @@ def rejudged(edges: pa.Table, frames: pa.Table, config: Config) -> pa.Table:
     Raises:
         ConfigError: the overlap measure that decides was not measured.
     """
-    columns = ["frame_id", "width", "height", "shot", "luminance_mean"]
+    columns = ["frame_id", "width", "height", "shot", *_MEASURES]
     by_id = {row["frame_id"]: row for row in frames.select(columns).to_pylist()}
     verdicts = [verdict_of(row, by_id, config) for row in edges.to_pylist()]
     table = edges
@@ -72,6 +94,8 @@ def verdict_of(edge: Row, frames: Mapping[str, Row], config: Config) -> Verdict:
     if edge["verifier"] == VERIFIER:
         failed = filters.first_failed(_OVERLAP_QUESTIONS, evidence, config)
         return failed or Verdict(KEPT, filters.deciding_overlap(evidence, config).smaller)
+    if edge["verifier"] == "depth":
+        return filters.judge_evidence(evidence, config)
     answerable = _answerable(evidence.measures)
     if answerable is not filters.QUESTIONS:
         return filters.first_failed(answerable, evidence, config) or old
@@ -81,7 +105,7 @@ def verdict_of(edge: Row, frames: Mapping[str, Row], config: Config) -> Verdict:
 def _answerable(measures: EdgeMeasures) -> filters.Questions:
     """The questions that mining got as far as measuring for."""
     if measures.keypoints is None:
-        return filters.GATES
+        return filters.BEFORE_FEATURES
     if measures.matches is None:
         return filters.BEFORE_MATCHING
     return filters.BEFORE_GEOMETRY if measures.inliers is None else filters.QUESTIONS
@@ -119,5 +143,7 @@ def _evidence(edge: Row, frame_1: Row, frame_2: Row) -> Evidence:
             (frame_2["width"], frame_2["height"]),
         ),
         shots=(frame_1["shot"], frame_2["shot"]),
-        luminance=(frame_1["luminance_mean"], frame_2["luminance_mean"]),
+        luminance=(frame_1["luminance_p95"], frame_2["luminance_p95"]),
+        sharpness=(frame_1["sharpness"], frame_2["sharpness"]),
+        valid_share=(frame_1["valid_share"], frame_2["valid_share"]),
     )

@@ -1,8 +1,8 @@
 """Arrow schemas of the tables on disk: the plan, a unit's frames and edges, a shard's index.
 
-Matrices are row-major lists of 9 (3x3) or 16 (4x4) doubles. Sizes and homographies are in *stored*
-pixels unless a name says otherwise; pixels are continuous, (0, 0) the corner of the first pixel.
-A field that does not apply is null.
+Matrices are row-major lists of 9 (3x3) or 16 (4x4) doubles. Sizes, homographies and intrinsics are
+in *stored* pixels unless a name says otherwise; pixels are continuous, (0, 0) the corner of the
+first pixel. A field that does not apply is null.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ PLAN = pa.schema(
         ("first_slot", pa.int64()),
         ("last_slot", pa.int64()),
         ("members", pa.list_(pa.string())),
+        ("settings", pa.map_(pa.string(), pa.string())),
         ("seed", pa.int64()),
         ("footage_s", pa.float64()),
         ("item_footage_s", pa.float64()),
@@ -67,6 +68,7 @@ FRAMES = pa.schema(
         ("sharpness", pa.float32()),
         ("letterbox", pa.float32()),
         ("phash", pa.string()),
+        ("valid_share", pa.float32()),
         ("jpeg_offset", pa.int64()),
         ("jpeg_size", pa.int64()),
         ("jpeg_crc32", pa.int64()),
@@ -75,7 +77,20 @@ FRAMES = pa.schema(
 )
 """One row a frame of a unit. ``jpeg_offset``/``jpeg_size`` locate the stored picture in the part's
 tar, ``jpeg_crc32`` tells whether it is whole; null when the frame was measured but not stored. In
-``graph/`` (where parts are gone) they still tell which frames were stored."""
+``graph/`` (where parts are gone) they still tell which frames were stored. ``intrinsics`` are those
+of the stored picture (``original_to_stored`` times the source's)."""
+
+PART_FRAMES = pa.schema(
+    [
+        *FRAMES,
+        ("depth_offset", pa.int64()),
+        ("depth_size", pa.int64()),
+        ("depth_crc32", pa.int64()),
+    ],
+    metadata=_META,
+)
+"""``FRAMES`` as a part has it: with the place of the stored depth (``.depth.png``) in the part's
+tar; null where there is none. In ``graph/`` (where parts are gone) the columns are left out."""
 
 UNITS = pa.schema(
     [
@@ -84,12 +99,14 @@ UNITS = pa.schema(
         ("dataset", pa.string()),
         ("item", pa.string()),
         ("scene", pa.string()),
+        ("fingerprint", pa.string()),
+        ("size_bytes", pa.int64()),
         ("edges", pa.int64()),
     ],
     metadata=_META,
 )
-"""One row a unit in ``graph/``: what it was mined from (null where it left no part) and how many
-edges it measured."""
+"""One row a unit in ``graph/``: what it was mined from (null where it left no part; ``fingerprint``
+and ``size_bytes`` are those of the item) and how many edges it measured."""
 
 EDGES = pa.schema(
     [
@@ -117,11 +134,14 @@ EDGES = pa.schema(
         ("thumb_difference", pa.float64()),
         ("static_share", pa.float64()),
         ("dynamic_share", pa.float64()),
+        ("labels_12", pa.list_(pa.float64())),
+        ("labels_21", pa.list_(pa.float64())),
     ],
     metadata=_META,
 )
 """One row a measured pair, kept or not. ``verdict`` is ``kept`` or the reason, ``value`` the number
-that decided it."""
+that decided it. ``labels_12`` and ``labels_21`` are the shares of co-visible, occluded, outside and
+unknown pixels in the label maps of view 1 and of view 2; null where there are no maps."""
 
 PART_EDGES = pa.schema(
     [
@@ -129,12 +149,18 @@ PART_EDGES = pa.schema(
         ("corr_offset", pa.int64()),
         ("corr_size", pa.int64()),
         ("corr_crc32", pa.int64()),
+        *(
+            (f"covis_{direction}_{column}", pa.int64())
+            for direction in ("12", "21")
+            for column in ("offset", "size", "crc32")
+        ),
     ],
     metadata=_META,
 )
 """``EDGES`` as a part has it: with the place of the stored correspondence (``.npy``) in the part's
-tar; null where there is none, for it follows from the homography. In ``graph/`` (where parts are
-gone) the columns are left out: samples carry their correspondences."""
+tar (null where there is none, for it follows from the homography), and of both label maps (null
+where there are none). In ``graph/`` (where parts are gone) the columns are left out: samples carry
+what they place."""
 
 _VIEW = pa.struct(
     [
@@ -180,12 +206,31 @@ SAMPLES = pa.schema(
         ("rotation_deg", pa.float64()),
         ("parallax_px", pa.float64()),
         ("viewpoint_angle_deg", pa.float64()),
+        ("labels_12", pa.list_(pa.float64())),
+        ("labels_21", pa.list_(pa.float64())),
     ],
     metadata=_META,
 )
 """One row a sample, in shard order, beside each tar (``train-000000.parquet``). Numbers of a pair's
 only edge are repeated as flat columns. ``members`` give name, byte offset of the *content* and size
 inside the tar, so that a reader never scans it."""
+
+POSES = pa.schema(
+    [
+        ("key", pa.string()),
+        ("unit", pa.string()),
+        ("kind", pa.string()),
+        ("dataset", pa.string()),
+        ("item", pa.string()),
+        ("scene", pa.string()),
+        ("fingerprint", pa.string()),
+        ("views", pa.list_(pa.struct([pa.field("slot", pa.int64()), *_VIEW]))),
+    ],
+    metadata=_META,
+)
+"""One row a sample in ``poses.parquet``, by unit and key: what it takes to render its views again.
+``fingerprint`` is that of the item. A view's ``intrinsics`` are those of the stored picture, as
+everywhere; those of the rendered one are ``original_to_stored`` inverted times them."""
 
 CURVES = pa.schema(
     [

@@ -48,14 +48,22 @@ def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
 
 
 @pytest.fixture(scope="session")
-def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def room_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's furnished room as a scene file; read only."""
+    from mimic.demo import write_room
+
+    return write_room(tmp_path_factory.mktemp("scenes") / "room.glb")
+
+
+@pytest.fixture(scope="session")
+def tiny_videos(tmp_path_factory: pytest.TempPathFactory, room_file: Path) -> Path:
     """A folder with one video of four seconds, in which the camera goes round a table."""
-    from mimic.demo import frames_along, furnished_room, orbit
+    from mimic.demo import frames_along, orbit
     from mimic.pyav import write_video
 
     folder = tmp_path_factory.mktemp("tiny") / "videos"
     folder.mkdir()
-    frames = frames_along(furnished_room(), orbit(80)[:40], size=(320, 240))
+    frames = frames_along(room_file, orbit(80)[:40], size=(320, 240))
     write_video(folder / "round.mp4", frames, fps=10)
     return folder
 

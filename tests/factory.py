@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -61,6 +63,8 @@ def frame_row(work: WorkUnit, slot: int) -> dict[str, Any]:
         "shot": 0,
         "keypoints": 100,
         "luminance_mean": 100.0,
+        "luminance_p95": 160.0,
+        "sharpness": 500.0,
     }
 
 
@@ -118,6 +122,61 @@ def _patch_overlap(homography: tuple[float, ...]) -> dict[str, float]:
         "overlap_patch_12": found.forward,
         "overlap_patch_21": found.backward,
         "overlap_patch": found.smaller,
+    }
+
+
+@lru_cache(maxsize=256)
+def depth_png(seed: int) -> bytes:
+    """Millimetres up to 65 m, and holes."""
+    rng = np.random.default_rng(seed)
+    depth = rng.integers(0, 2**16, SIZE[::-1], dtype=np.uint16)
+    depth[:8] = 0
+    return opencv.encode_png(depth)
+
+
+def with_depth(part: Part, of: Callable[[int], bool] = lambda slot: True) -> Part:
+    """The part with depth for those of its stored frames whose slot is chosen."""
+    depths = {
+        row["frame_id"]: depth_png(row["slot"] % 16)
+        for row in part.frames
+        if row["frame_id"] in part.jpegs and of(row["slot"])
+    }
+    return replace(part, depths=depths)
+
+
+@lru_cache(maxsize=256)
+def label_png(seed: int) -> bytes:
+    """A label map with all four values."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(np.array([0, 1, 2, 255], np.uint8), SIZE[::-1], p=[0.6, 0.1, 0.25, 0.05])
+    return opencv.encode_png(labels)
+
+
+def with_labels(part: Part, of: Callable[[int], bool] = lambda slot: True) -> Part:
+    """The part with label maps for those of its kept edges whose first slot is chosen."""
+    covis = {
+        (edge["frame_1"], edge["frame_2"]): (
+            label_png(seed_of(edge["frame_1"]) % 16),
+            label_png(seed_of(edge["frame_2"]) % 16 + 16),
+        )
+        for edge in part.edges
+        if edge["verdict"] == "kept" and of(edge["slot_1"])
+    }
+    return replace(part, covis=covis)
+
+
+def with_poses(part: Part) -> Part:
+    """The part as a walk through a scene gives it: each frame with its own camera."""
+    frames = tuple(row | camera(row["slot"]) for row in part.frames)
+    return replace(part, frames=frames)
+
+
+def camera(slot: int) -> dict[str, list[float]]:
+    pose = np.eye(4)
+    pose[:3, 3] = (slot / 3, 1.5, -slot / 7)
+    return {
+        "intrinsics": [80.0, 0.0, SIZE[0] / 2, 0.0, 80.0, SIZE[1] / 2, 0.0, 0.0, 1.0],
+        "cam_to_world": pose.ravel().tolist(),
     }
 
 

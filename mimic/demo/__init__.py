@@ -1,23 +1,19 @@
-"""A room that the project renders itself: videos to try the miner on, with exact depth and pose."""
+"""A furnished room that the project makes itself: a scene to walk through, and videos of it."""
 
-from mimic.demo.paths import look_at, orbit, stand_turn_cut, walk
-from mimic.demo.render import Rendering, pinhole, render
-from mimic.demo.scene import Box, Scene, build_scene, furnished_room
+from mimic.demo.paths import orbit, stand_turn_cut, walk
+from mimic.demo.room_file import write_boxes, write_room
+from mimic.demo.scene import FURNISHED_ROOM, Box
 from mimic.demo.videos import VIDEOS, frames_along, make_videos
 
 __all__ = [
+    "FURNISHED_ROOM",
     "VIDEOS",
     "Box",
-    "Rendering",
-    "Scene",
-    "build_scene",
     "frames_along",
-    "furnished_room",
-    "look_at",
     "make_videos",
     "orbit",
-    "pinhole",
-    "render",
     "stand_turn_cut",
     "walk",
+    "write_boxes",
+    "write_room",
 ]

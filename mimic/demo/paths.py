@@ -5,22 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mimic.geometry.poses import look_at
 from mimic.types import Matrix
 
 _EYE_M = 1.45
 _CENTRE = np.array([4.1, 0.75, 2.85])
-
-
-def look_at(position: NDArray[np.float64], target: NDArray[np.float64]) -> Matrix:
-    """The pose at ``position`` that sees ``target`` in its middle, upright (world +y is up)."""
-    forward = target - position
-    forward = forward / np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 1.0, 0.0])
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2] = right, np.cross(forward, right), forward
-    pose[:3, 3] = position
-    return pose
 
 
 def walk(frames: int) -> list[Matrix]:

@@ -1,6 +1,7 @@
-"""The demo room: axis-aligned boxes in an axis-aligned room, each face with its own texture.
+"""The demo room: axis-aligned boxes in an axis-aligned room, each face with its own paint.
 
-World: metres, +y up, the floor at y = 0. Everything follows from the seed.
+World: metres, +y up, the floor at y = 0. The shape is always the same; the paint follows from the
+seed.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mimic.demo.textures import PAINTERS, Texture
+from mimic.demo.textures import PAINTERS
 from mimic.ids import generator_of
+from mimic.types import UInt8Image
 
 TEXELS_PER_M = 192.0
-LEVELS = 7
 FACE_AXES = ((2, 1), (0, 2), (0, 1))
 """Axes along a texture's columns and rows, by the axis of the face's normal."""
+_LIGHT = (0.93, 0.85, 0.7, 1.0, 0.8, 0.97)  # as if it came from above and one side
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,87 +32,19 @@ class Box:
     high: tuple[float, float, float]
     paint: tuple[str, ...]
 
-    def face_paint(self, face: int) -> str:
-        """The painter of one of the six faces."""
-        return self.paint[face if len(self.paint) == 6 else 0]
+    def painted(self, face: int, seed: int) -> UInt8Image:
+        """The picture (h, w, 3) of one of the six faces: columns and rows by ``FACE_AXES``.
 
-
-@dataclass(frozen=True, slots=True)
-class Atlas:
-    """All mip levels of all faces in one table, so that a frame is shaded in a few gathers.
-
-    ``texels``: (T,) uint32 holding RGBX bytes. ``offset``, ``width``, ``height``: (faces, levels).
-    """
-
-    texels: NDArray[np.uint32]
-    offset: NDArray[np.int32]
-    width: NDArray[np.int32]
-    height: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Box 0 is the room, seen from inside; the others are seen from outside.
-
-    ``low``, ``high``: (boxes, 3) corners in metres. Face f of box b has the index ``6 b + f``.
-    """
-
-    boxes: tuple[Box, ...]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    atlas: Atlas
-
-
-def furnished_room(seed: int = 0) -> Scene:
-    """An 8 x 6 x 2.8 m living room; the seed changes its paint, never its shape."""
-    return build_scene(_ROOM, seed)
-
-
-def build_scene(boxes: tuple[Box, ...], seed: int) -> Scene:
-    """Paint the faces of ``boxes`` (box 0 is the room) and make their mip levels."""
-    low = np.array([box.low for box in boxes])
-    high = np.array([box.high for box in boxes])
-    faces = [_paint(box, face, seed) for box in boxes for face in range(6)]
-    return Scene(boxes, low, high, _atlas(faces))
-
-
-def _paint(box: Box, face: int, seed: int) -> Texture:
-    columns, rows = FACE_AXES[face // 2]
-    extent = np.subtract(box.high, box.low)
-    width = max(1, round(extent[columns] * TEXELS_PER_M))
-    height = max(1, round(extent[rows] * TEXELS_PER_M))
-    rng = generator_of(f"demo room {seed}", box.name, face)
-    light = (0.93, 0.85, 0.7, 1.0, 0.8, 0.97)[face]
-    return np.clip(PAINTERS[box.face_paint(face)](width, height, rng) * light, 0, 255)
-
-
-def _atlas(faces: list[Texture]) -> Atlas:
-    shape = (len(faces), LEVELS)
-    offset, width, height = (np.zeros(shape, np.int32) for _ in range(3))
-    pieces: list[NDArray[np.uint32]] = []
-    total = 0
-    for face, texture in enumerate(faces):
-        level_texture = texture
-        for level in range(LEVELS):
-            rows, columns = level_texture.shape[:2]
-            offset[face, level], width[face, level], height[face, level] = total, columns, rows
-            pieces.append(_packed(level_texture))
-            total += rows * columns
-            level_texture = _halved(level_texture)
-    return Atlas(np.concatenate(pieces), offset, width, height)
-
-
-def _packed(texture: Texture) -> NDArray[np.uint32]:
-    rgbx = np.zeros((*texture.shape[:2], 4), np.uint8)
-    rgbx[:, :, :3] = np.rint(texture)
-    return rgbx.reshape(-1, 4).view(np.uint32)[:, 0]
-
-
-def _halved(texture: Texture) -> Texture:
-    """Half the size by averaging 2 x 2; an odd edge is repeated."""
-    rows, columns = texture.shape[:2]
-    even = np.pad(texture, ((0, rows % 2), (0, columns % 2), (0, 0)), mode="edge")
-    return (even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]) / 4
+        Columns go up the axis, rows down, so that what is painted stands upright.
+        """
+        columns, rows = FACE_AXES[face // 2]
+        extent = np.subtract(self.high, self.low)
+        width = max(1, round(extent[columns] * TEXELS_PER_M))
+        height = max(1, round(extent[rows] * TEXELS_PER_M))
+        rng = generator_of(f"demo room {seed}", self.name, face)
+        painter = PAINTERS[self.paint[face if len(self.paint) == 6 else 0]]
+        picture = painter(width, height, rng) * _LIGHT[face]
+        return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
 
 
 def _picture(name: str, wall: str, left: float, bottom: float, width: float, height: float) -> Box:
@@ -129,7 +62,7 @@ def _solid(name: str, low: tuple[float, float, float], high: tuple[float, float,
 
 
 _ROOM_SIZE = (8.0, 2.8, 6.0)
-_ROOM: tuple[Box, ...] = (
+FURNISHED_ROOM: tuple[Box, ...] = (
     Box(
         "room",
         (0.0, 0.0, 0.0),
@@ -171,3 +104,4 @@ _ROOM: tuple[Box, ...] = (
     _picture("picture 8", "x0", 2.2, 1.4, 1.1, 0.7),
     _picture("picture 9", "x1", 5.15, 1.2, 0.7, 0.9),
 )
+"""An 8 x 6 x 2.8 m living room. Box 0 is the room, seen from inside; the others are furniture."""

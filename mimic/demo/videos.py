@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mimic.demo.paths import orbit, stand_turn_cut, walk
-from mimic.demo.render import pinhole, render
-from mimic.demo.scene import Scene, furnished_room
+from mimic.simulators.base import Camera
+from mimic.simulators.raycast import Raycaster, load_scene
 from mimic.types import Matrix, UInt8Image
 
 SIZE = (384, 288)
@@ -23,36 +23,42 @@ miner must reject."""
 
 
 def make_videos(
-    folder: Path, seed: int = 0, on_file: Callable[[str], None] | None = None
+    scene: Path, folder: Path, on_file: Callable[[str], None] | None = None
 ) -> list[Path]:
-    """Render the three videos into ``folder`` (made if absent) and return their paths.
+    """Render the three videos of a scene file into ``folder`` (made if absent); their paths.
 
     ``on_file`` is called with each name before it is rendered. Half a minute of one core at most.
     """
     from mimic.pyav import write_video
 
     folder.mkdir(parents=True, exist_ok=True)
-    scene = furnished_room(seed)
+    raycaster = Raycaster(load_scene(scene))
     paths = []
     for name, path_of, duration_s in VIDEOS:
         if on_file:
             on_file(name)
         poses = path_of(round(duration_s * FPS))
         unfinished = folder / f".{name}"
-        write_video(unfinished, frames_along(scene, poses), FPS)
+        write_video(unfinished, _frames(raycaster, poses, SIZE, FOV_DEG), FPS)
         paths.append(unfinished.replace(folder / name))
     return paths
 
 
 def frames_along(
-    scene: Scene, poses: list[Matrix], size: tuple[int, int] = SIZE, fov_deg: float = FOV_DEG
+    scene: Path, poses: Sequence[Matrix], size: tuple[int, int] = SIZE, fov_deg: float = FOV_DEG
 ) -> Iterator[UInt8Image]:
-    """RGB frames seen from ``poses``; a pose that repeats is rendered once."""
-    intrinsics = pinhole(size, fov_deg)
+    """RGB frames of a scene file seen from ``poses``; a pose that repeats is rendered once."""
+    return _frames(Raycaster(load_scene(scene)), poses, size, fov_deg)
+
+
+def _frames(
+    raycaster: Raycaster, poses: Sequence[Matrix], size: tuple[int, int], fov_deg: float
+) -> Iterator[UInt8Image]:
+    camera = Camera.pinhole(size, fov_deg)
     previous: Matrix | None = None
     rgb: UInt8Image | None = None
     for pose in poses:
         if rgb is None or pose is not previous:
-            rgb = render(scene, intrinsics, pose, size).rgb
+            rgb = raycaster.render(camera, pose).rgb
         previous = pose
         yield rgb

@@ -26,7 +26,7 @@ from mimic.ids import stable_id
 from mimic.interchange.jpeg import jpeg_size
 from mimic.interchange.safe_pickle import read_corresponding, write_corresponding
 from mimic.shards.corr import Corr, encode_corr
-from mimic.shards.graph import PLACE, GraphWriter, UnitGraph
+from mimic.shards.graph import GraphWriter, UnitGraph, nowhere
 from mimic.shards.layout import lay_out
 from mimic.shards.pairs import PAIR_EDGES, PAIR_FRAMES, Pairs, Place
 from mimic.shards.part import UnitSource
@@ -258,8 +258,10 @@ def _write_graph(
                     source=_source(scene, config),
                     frames=table_of(list(frames.values()), FRAMES),
                     edges=table_of(edges, EDGES),
-                    places=PLACE.empty_table(),
-                    corrs=PLACE.empty_table(),
+                    places=nowhere(len(frames)),
+                    depths=nowhere(len(frames)),
+                    corrs=nowhere(len(edges)),
+                    covis=(nowhere(len(edges)), nowhere(len(edges))),
                 )
             )
             units += 1
@@ -315,7 +317,9 @@ def _pairs(found: list[_Found], folder: Storage, config: Config) -> Pairs:
         edges=edges.select(PAIR_EDGES.names),
         frames=frames.select(PAIR_FRAMES.names),
         pictures=tuple(pictures),
+        depths=(None,) * len(pictures),
         corrs=tuple(corrs),
+        covis=(None,) * len(pictures),
     )
 
 

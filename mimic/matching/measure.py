@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from mimic import filters
 from mimic.config import Config
 from mimic.geometry import epipolar, overlap, patches
 from mimic.geometry.homography import rotation_deg, sanity, scale_ratio
+from mimic.matching.by_depth import coarse_covis
 from mimic.matching.match import neighbours, subset
 from mimic.matching.robust import EXPLAINED_PX, REFERENCE_SHORT_SIDE, estimate, transfer_px
 from mimic.matching.thumbs import thumb_measures
@@ -23,19 +25,31 @@ SUPPORT_PX = 2.0
 lies within ``overlap.SUPPORT_RADIUS`` of where the homography puts it."""
 
 
-def measure(view_1: View, view_2: View, interval_s: float | None, config: Config) -> EdgeMeasures:
+def measure(
+    view_1: View,
+    view_2: View,
+    interval_s: float | None,
+    config: Config,
+    with_features: Callable[[View], View] = lambda view: view,
+) -> EdgeMeasures:
     """Measure a pair; what lies behind a question that the pair failed stays None.
 
     Args:
-        view_1: the earlier view. Its features may be None only where
-            :func:`mimic.filters.gate` gives a verdict.
-        view_2: the later view; likewise.
+        view_1: the earlier view.
+        view_2: the later view.
         interval_s: time between the frames, if known.
         config: the whole config.
+        with_features: gives a view its features; called only where no cheap question stops the
+            pair. By default they must be there.
     """
     measures = thumb_measures(view_1, view_2, interval_s)
     if _stops(filters.GATES, view_1, view_2, measures, config):
         return measures
+    covis = coarse_covis(view_1, view_2)
+    measures = dataclasses.replace(measures, overlap=Overlap(covis=covis))
+    if _stops(filters.BEFORE_FEATURES, view_1, view_2, measures, config):
+        return measures
+    view_1, view_2 = with_features(view_1), with_features(view_2)
     if view_1.features is None or view_2.features is None:
         raise AssertionError("measure() needs features where no gate gave a verdict")
     keypoints = (len(view_1.features), len(view_2.features))
@@ -59,6 +73,7 @@ def measure(view_1: View, view_2: View, interval_s: float | None, config: Config
         area=Directed(overlap.area(both[0]), overlap.area(both[1])),
         coverage=_coverage(matches, two_view, view_1.size, view_2.size),
         support=_support(candidates, two_view, view_1, view_2, scale),
+        covis=covis,
     )
     return dataclasses.replace(measures, overlap=measured, corr=patch.pairs)
 

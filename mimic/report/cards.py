@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from mimic.errors import MimicError
 from mimic.geometry import patches
 from mimic.report.choice import Choice, choose_rows, matching, rows_at
-from mimic.report.colours import Colours, Grid, patch_colours
+from mimic.report.colours import Colours, Grid, Layer, label_colours, patch_colours
 from mimic.report.passes import UnitNames, encoded
 from mimic.report.stored import Panel, StoredPictures, label_of
 from mimic.report.tables import StoredTables
-from mimic.report.text import item_text, number_text
+from mimic.report.text import item_text, number_text, share_text
 from mimic.report.words import word_of
+from mimic.shards.covis import CLASSES, SHARE_COLUMNS, Labels
+from mimic.shards.reader import Sample
 from mimic.types import KEPT
 from schemas import OVERLAP_MEASURES, ShardEntry
 
@@ -31,7 +33,10 @@ _SEARCHED = 16
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A pair. ``corr`` (N, 2) is its patch map, empty where none is known."""
+    """A pair. ``corr`` (N, 2) is its patch map, empty where none is known.
+
+    ``labels`` are its label maps, where these are to be shown.
+    """
 
     title: str
     key: str
@@ -41,6 +46,7 @@ class Card:
     corr: NDArray[np.int32]
     patch_size: int
     facts: tuple[tuple[str, str], ...]
+    labels: tuple[Labels, Labels] | None = None
 
     @property
     def kept(self) -> bool:
@@ -56,6 +62,18 @@ class Card:
     def colours(self) -> tuple[Colours, Colours] | None:
         """The colours of both grids, or None without a patch map."""
         return patch_colours(*self.grids, self.corr) if len(self.corr) else None
+
+    def layers(self) -> tuple[Layer | None, Layer | None]:
+        """What is laid over both views: labels if there are any, else the colours of patches."""
+        if self.labels is not None:
+            first, second = (
+                Layer(label_colours(labels), 1, on_grey=True) for labels in self.labels
+            )
+            return first, second
+        colours = self.colours()
+        if colours is None:
+            return None, None
+        return Layer(colours[0], self.patch_size), Layer(colours[1], self.patch_size)
 
     def verdict_text(self) -> str:
         """``overlap too low (overlap: 0.41)``, or how many patches match."""
@@ -81,17 +99,37 @@ def load_cards(url: str, choice: Choice) -> list[Card]:
 
 
 def _kept_cards(tables: StoredTables, choice: Choice) -> list[Card]:
-    overlaps, items = [], []
+    overlaps, items, labelled = [], [], []
     column = f"overlap_{_measure(tables)}"
-    for batch in tables.batches("samples", ("item", column)):
+    for batch in tables.batches("samples", ("item", column, _LABELLED)):
         overlaps.append(_column(batch, column))
         items.append(_wanted(batch, choice))
+        labelled.append(_has_labels(batch))
     overlap, wanted = _joined(overlaps, items)
+    if choice.labels:
+        with_labels = np.concatenate([np.empty(0, bool), *labelled])
+        if not with_labels.any():
+            raise MimicError(
+                f"{tables.url}: none of its pairs has labels; `mimic label` adds them where there "
+                "are depth and pose"
+            )
+        wanted &= with_labels
     rows = np.flatnonzero(wanted)
     chosen = choose_rows(overlap[rows], rows, choice, _seed(tables, KEPT))
     found = rows_at(_all_samples(tables), chosen)
     shards = _shards_of(tables, chosen)
-    return [_kept_card(tables, shard, row) for shard, row in zip(shards, found, strict=True)]
+    rows_of_shards = zip(shards, found, strict=True)
+    return [_kept_card(tables, shard, row, choice.labels) for shard, row in rows_of_shards]
+
+
+_LABELLED = SHARE_COLUMNS[0]
+
+
+def _has_labels(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    if _LABELLED not in batch.schema.names:
+        return np.zeros(batch.num_rows, bool)
+    found: NDArray[np.bool_] = batch.column(_LABELLED).is_valid().to_numpy(zero_copy_only=False)
+    return found
 
 
 def _all_samples(tables: StoredTables) -> Iterator[pa.RecordBatch]:
@@ -104,7 +142,7 @@ def _shards_of(tables: StoredTables, rows: list[int]) -> list[ShardEntry]:
     return [tables.manifest.shards[int(np.searchsorted(ends, row, "right"))] for row in rows]
 
 
-def _kept_card(tables: StoredTables, shard: ShardEntry, row: Row) -> Card:
+def _kept_card(tables: StoredTables, shard: ShardEntry, row: Row, with_labels: bool) -> Card:
     sample = tables.shards.sample(shard, row)
     first, second = (
         Panel(sample.view_bytes(number), label_of(view), (view["width"], view["height"]))
@@ -119,7 +157,13 @@ def _kept_card(tables: StoredTables, shard: ShardEntry, row: Row) -> Card:
         corr=sample.corr(1, 2),
         patch_size=row["patch_size"],
         facts=_facts(row["edges"][0] if row["edges"] else {}),
+        labels=_labels(sample) if with_labels else None,
     )
+
+
+def _labels(sample: Sample) -> tuple[Labels, Labels] | None:
+    first, second = sample.covis(1, 2), sample.covis(2, 1)
+    return None if first is None or second is None else (first, second)
 
 
 class _Verdicts:
@@ -244,6 +288,7 @@ _FACTS = (
     ("scale_ratio", "scale", 2, ""),
     ("parallax_px", "parallax", 1, " px"),
     ("rotation_deg", "rotation", 0, "°"),
+    ("viewpoint_angle_deg", "viewpoint change", 0, "°"),
     ("interval_s", "interval", 2, " s"),
     ("motion_px", "motion", 1, " px"),
     ("inliers", "inliers", 0, ""),
@@ -253,10 +298,17 @@ _FACT_COLUMNS = tuple(column for column, *_ in _FACTS)
 
 
 def _facts(edge: Row) -> tuple[tuple[str, str], ...]:
-    return tuple(
+    numbers = tuple(
         (title, number_text(edge[column], digits) + unit)
         for column, title, digits, unit in _FACTS
         if edge.get(column) is not None
+    )
+    first, second = (edge.get(column) for column in SHARE_COLUMNS)
+    if first is None or second is None:
+        return numbers
+    return numbers + tuple(
+        (name, f"{share_text(one)} | {share_text(other)}")
+        for name, one, other in zip(CLASSES, first, second, strict=True)
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mimic.errors import MimicError
 from mimic.ids import generator_of
+from mimic.types import KEPT
 
 Order = Literal["spread", "lowest", "highest", "random"]
 ORDERS: tuple[Order, ...] = ("spread", "lowest", "highest", "random")
@@ -27,14 +28,21 @@ class Choice:
     ``what``: ``kept`` (samples of the data set), ``rejected`` (measured pairs that were not kept,
     evenly over reasons), or one reason. ``order``: ``spread`` (evenly over the overlaps),
     ``lowest`` or ``highest`` overlap, or ``random``. ``item``: a shell pattern on item names.
+    ``labels``: label maps over the pictures, of samples that have them, not matching patches.
     """
 
     what: str = "kept"
     order: Order = "spread"
     count: int = 24
     item: str | None = None
+    labels: bool = False
 
     def __post_init__(self) -> None:
+        if self.labels and self.what != KEPT:
+            raise MimicError(
+                f"what {self.what!r} has no labels: only pairs of the data set are labelled; show "
+                "kept ones"
+            )
         if self.order not in ORDERS:
             raise MimicError(f"order {self.order!r} is unknown: use one of {', '.join(ORDERS)}")
         if self.count < 1:

@@ -6,9 +6,12 @@ and a map that is torn or folded is seen at a glance (MIMIC figures 7 and 8).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mimic.shards.covis import CLASSES
 from mimic.types import UInt8Image
 
 Grid = tuple[int, int]
@@ -17,11 +20,32 @@ Grid = tuple[int, int]
 Colours = NDArray[np.uint8]
 """(rows, columns, 4) RGBA, one colour a patch."""
 
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Colours to lay over a picture, each over a square of ``side`` stored pixels.
+
+    ``on_grey``: the picture loses its own colours, for the layer's to be read.
+    """
+
+    colours: Colours
+    side: int
+    on_grey: bool = False
+
+
 PATCH_ALPHA, DIM_ALPHA = 120, 150
 _DIM = (10, 12, 16, DIM_ALPHA)
 _HUES_DEG = (20.0, 330.0)
 _LIGHTNESS = (0.85, 0.5)
 _CHROMA = 0.13
+
+LABEL_COLOURS = {
+    "co-visible": (40, 167, 69),
+    "occluded": (240, 90, 30),
+    "outside": (40, 105, 225),
+    "unknown": (150, 150, 150),
+}
+_LABEL_ALPHA = 115
 
 
 def patch_colours(grid_1: Grid, grid_2: Grid, corr: NDArray[np.int32]) -> tuple[Colours, Colours]:
@@ -43,6 +67,12 @@ def patch_colours(grid_1: Grid, grid_2: Grid, corr: NDArray[np.int32]) -> tuple[
     return first.reshape(rows_1, columns_1, 4), second.reshape(rows_2, columns_2, 4)
 
 
+def grey(rgb: UInt8Image) -> UInt8Image:
+    """The picture without its colours, still (h, w, 3)."""
+    luma = np.round(rgb @ np.array([0.299, 0.587, 0.114]))
+    return np.asarray(luma[..., None].repeat(3, axis=2), dtype=np.uint8)
+
+
 def tinted(rgb: UInt8Image, colours: Colours, patch_size: int) -> UInt8Image:
     """The picture with its patches' colours laid over it; what lies beyond the grid is dimmed."""
     height, width = rgb.shape[:2]
@@ -52,6 +82,14 @@ def tinted(rgb: UInt8Image, colours: Colours, patch_size: int) -> UInt8Image:
     alpha = layer[..., 3:] / 255
     mixed = rgb * (1 - alpha) + layer[..., :3] * alpha
     return np.round(mixed).astype(np.uint8)
+
+
+def label_colours(labels: NDArray[np.uint8]) -> Colours:
+    """A colour for every pixel of a label map (h, w), as in Alligat0R's figures."""
+    table = np.zeros((256, 4), np.uint8)
+    for name, value in CLASSES.items():
+        table[value] = (*LABEL_COLOURS[name], _LABEL_ALPHA)
+    return table[labels]
 
 
 def _palette(columns: int, rows: int) -> NDArray[np.uint8]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mimic.report.cards import Card, load_cards
 from mimic.report.choice import Choice
+from mimic.report.colours import LABEL_COLOURS
 from mimic.report.files import write_whole
 from mimic.report.model import Group, Reason, Stats
 from mimic.report.page import page
 from mimic.report.sheet_html import cards_html
-from mimic.report.sheets import LEGEND, REJECTED_LEGEND
+from mimic.report.sheets import LABEL_KEY, LABEL_LEGEND, LEGEND, REJECTED_LEGEND
 from mimic.report.stats import collect
 from mimic.report.streams import Histogram
 from mimic.report.svg import curve_svg, histogram_svg
@@ -22,8 +23,8 @@ from mimic.types import KEPT
 
 ROWS = 500
 """Rows of the table of items; the JSON has them all."""
-PAIRS, REJECTED = 12, 12
-"""Pairs and rejected pairs on the contact sheets at the end."""
+PAIRS, REJECTED, LABELLED = 12, 12, 6
+"""Pairs, rejected pairs and pairs with labels on the contact sheets at the end."""
 
 
 def write_html(url: str, path: str | Path, stats: Stats | None = None) -> Stats:
@@ -39,11 +40,14 @@ def write_html(url: str, path: str | Path, stats: Stats | None = None) -> Stats:
     kept = load_cards(url, Choice(count=PAIRS)) if stats.samples else []
     measured = stats.has_graph and any(reason.count for reason in stats.rejected)
     rejected = load_cards(url, Choice("rejected", count=REJECTED)) if measured else []
-    write_whole(Path(path), report_page(stats, kept, rejected).encode())
+    labelled = load_cards(url, Choice(count=LABELLED, labels=True)) if stats.labels else []
+    write_whole(Path(path), report_page(stats, kept, rejected, labelled).encode())
     return stats
 
 
-def report_page(stats: Stats, kept: Sequence[Card], rejected: Sequence[Card]) -> str:
+def report_page(
+    stats: Stats, kept: Sequence[Card], rejected: Sequence[Card], labelled: Sequence[Card] = ()
+) -> str:
     """The report as one HTML document."""
     name = stats.url.rstrip("/").rpartition("/")[2]
     sections = [_head(stats, name), _tiles(stats)]
@@ -58,8 +62,10 @@ def report_page(stats: Stats, kept: Sequence[Card], rejected: Sequence[Card]) ->
             _not_mined(stats),
             _curve(stats),
             _geometry(stats),
+            _criteria(stats),
+            _labels(stats),
             _frames(stats),
-            _sheets(kept, rejected),
+            _sheets(kept, rejected, labelled),
         ]
     return page(f"mimic: {name}", "".join(sections) + _foot(stats))
 
@@ -240,6 +246,38 @@ def _geometry(stats: Stats) -> str:
     return f'<h2>Geometry of the pairs</h2>{key}<div class="charts">{charts}</div>'
 
 
+def _criteria(stats: Stats) -> str:
+    if not stats.criteria:
+        return ""
+    charts = "".join(_chart(None, held) for held in stats.criteria.values())
+    return (
+        "<h2>How hard the pairs are</h2><p>The three criteria of RUBIK, from depth and pose, in "
+        f'its bins, over the pairs in the data set.</p><div class="charts">{charts}</div>'
+    )
+
+
+def _labels(stats: Stats) -> str:
+    if stats.labels is None:
+        return ""
+    strip = "".join(
+        f'<span style="background:rgb{LABEL_COLOURS[held.name]};width:{100 * held.mean:.3f}%" '
+        f'title="{held.name} {escape(share_text(held.mean))}"></span>'
+        for held in stats.labels.classes
+    )
+    rows = "".join(
+        f'<tr><td><div class="key"><span><i style="background:rgb{LABEL_COLOURS[held.name]}"></i>'
+        f'{held.name}</span></div></td><td class="n">{escape(share_text(held.mean))}</td>'
+        f"<td>{escape(quartiles_text(held.quartiles))}</td></tr>"
+        for held in stats.labels.classes
+    )
+    return (
+        f"<h2>Labels</h2><p>{counted(stats.labels.samples, 'pair')} with label maps. {LABEL_LEGEND}"
+        f'</p><div class="strip">{strip}</div><div class="wide"><table class="labels"><thead><tr>'
+        '<th>Pixels</th><th class="n">Mean share of a view</th><th>Median (quartiles)</th></tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
 def _frames(stats: Stats) -> str:
     mixing = stats.mixing
     charts = "".join(_chart(held, None) for held in stats.frame_histograms.values())
@@ -271,12 +309,17 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _sheets(kept: Sequence[Card], rejected: Sequence[Card]) -> str:
+def _sheets(kept: Sequence[Card], rejected: Sequence[Card], labelled: Sequence[Card]) -> str:
     sheets = ""
     if kept:
         sheets += (
             f"<h2>Some pairs</h2><p>From the lowest overlap to the highest. {LEGEND}</p>"
             f"{cards_html(kept, 'pairs')}"
+        )
+    if labelled:
+        sheets += (
+            f"<h2>Some labelled pairs</h2><p>{LABEL_LEGEND}</p>"
+            f'<div class="key">{LABEL_KEY}</div>{cards_html(labelled, "labelled")}'
         )
     if rejected:
         sheets += (

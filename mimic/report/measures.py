@@ -68,6 +68,34 @@ GEOMETRY = (
     Measure("interval_s", "interval", "s", _linear(0, 10, 20), "time between the two frames"),
 )
 
+CRITERIA = (
+    Measure(
+        "overlap_covis",
+        "co-visibility",
+        "",
+        (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0),
+        "share of pixels truly seen by the other view, of the view that shares less",
+    ),
+    Measure(
+        "scale_ratio",
+        "scale ratio",
+        "",
+        (1.0, 1.5, 2.5, 4.0, 6.0),
+        "ratio of the distances to both cameras (or the zoom of the homography); the last bin is "
+        "open",
+        1,
+    ),
+    Measure(
+        "viewpoint_angle_deg",
+        "viewpoint change",
+        "deg",
+        (0.0, 30.0, 60.0, 120.0, 180.0),
+        "angle between the viewing rays",
+        0,
+    ),
+)
+"""How hard a pair with depth and pose is, in the bins of RUBIK."""
+
 FRAMES = (
     Measure(
         "luminance_mean", "luminance", "", _linear(0, 255, 15), "mean grey, 0 black to 255 white", 0

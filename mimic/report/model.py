@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mimic.report.notmined import NotMined
 from mimic.report.streams import Histogram, Quartiles
@@ -85,12 +85,31 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelClass:
+    """The share that a class of labels has of a view: the mean over all views, and quartiles."""
+
+    name: str
+    mean: float
+    quartiles: Quartiles
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStats:
+    """Of the label maps of ``samples`` samples, two a sample."""
+
+    samples: int
+    classes: tuple[LabelClass, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Everything a report shows.
 
     Histograms: ``kept`` over the samples, ``measured`` over all measured pairs, ``frame`` over the
-    frames of the graph; by column, only where there are values. Without a graph (``has_graph``
-    False) reasons come from the manifest, without values, and what needs the graph is empty.
+    frames of the graph; by column, only where there are values. ``criteria`` are those of the
+    samples in the bins of RUBIK, ``labels`` what their label maps say (None without any). Without a
+    graph (``has_graph`` False) reasons come from the manifest, without values, and what needs the
+    graph is empty.
     """
 
     url: str
@@ -122,6 +141,8 @@ class Stats:
     not_mined: tuple[NotMined, ...]
     has_graph: bool
     notes: tuple[str, ...] = ()
+    criteria: dict[str, Histogram] = field(default_factory=dict)
+    labels: LabelStats | None = None
 
     @property
     def rejected(self) -> tuple[Reason, ...]:

@@ -64,6 +64,8 @@ svg .dashed { fill:none; stroke:var(--soft); stroke-width:1.5; stroke-dasharray:
   background:var(--quiet); vertical-align:-1px; }
 .key i.bright { background:var(--bright); } .key i.band { background:var(--band);
   outline:1px solid var(--line); }
+.strip { display:flex; height:14px; border-radius:4px; overflow:hidden; margin:0 0 10px; }
+table.labels { width:auto; } table.labels .key { margin:0; color:var(--ink); }
 .cards { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(480px,100%),1fr));
   gap:20px; }
 .cards .panel { padding:12px; min-width:0; }
@@ -73,6 +75,7 @@ svg .dashed { fill:none; stroke:var(--soft); stroke-width:1.5; stroke-dasharray:
 .view img.map { position:absolute; left:0; top:0; image-rendering:pixelated;
   transition:opacity .15s; }
 .plain .view img.map { opacity:0; }
+.view.grey img:not(.map) { filter:grayscale(1); } .plain .view.grey img { filter:none; }
 .view .mark { position:absolute; border:2px solid #fff; outline:1.5px solid #000; display:none;
   pointer-events:none; }
 .view.gone { color:var(--soft); outline:1px dashed var(--line); outline-offset:-1px; }

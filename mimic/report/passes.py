@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mimic.report.measures import FRAMES, PAIRS
-from mimic.report.model import CurvePoint, Mixing
+from mimic.report.measures import CRITERIA, FRAMES, PAIRS
+from mimic.report.model import CurvePoint, LabelClass, LabelStats, Mixing
 from mimic.report.streams import (
     Bins,
     Distinct,
@@ -24,6 +24,7 @@ from mimic.report.streams import (
     near_duplicate_share,
 )
 from mimic.report.tables import Tables
+from mimic.shards.covis import CLASSES, SHARE_COLUMNS
 
 SHUFFLE_WINDOW = 256
 """Samples of one batch, for the same-scene rate."""
@@ -90,6 +91,7 @@ class SamplePass:
         "unit",
         "views",
         *(measure.column for measure in PAIRS),
+        *SHARE_COLUMNS,
     )
 
     def __init__(self, names: UnitNames) -> None:
@@ -97,6 +99,8 @@ class SamplePass:
         self.count = 0
         self.per_unit: Counter[str] = Counter()
         self.bins = {measure.column: Bins(measure) for measure in PAIRS}
+        self.criteria = {measure.column: Bins(measure) for measure in CRITERIA}
+        self.labels = LabelPass()
         self._scenes: dict[str, int] = {}
         self._mixing = SceneMixing(SHUFFLE_WINDOW)
         self._frame_ids = Distinct()
@@ -114,6 +118,8 @@ class SamplePass:
         views = batch.column(batch.schema.get_field_index("views")).flatten()
         self._frame_ids.add(_ids(views.field("frame_id")))
         _add_columns(self.bins, batch)
+        _add_columns(self.criteria, batch)
+        self.labels.add(batch)
 
     @property
     def scene_count(self) -> int:
@@ -127,6 +133,38 @@ class SamplePass:
     def mixing(self) -> Mixing:
         """How well scenes are mixed."""
         return Mixing(SHUFFLE_WINDOW, self._mixing.rate(), self._mixing.expected())
+
+
+class LabelPass:
+    """The shares of the classes over all label maps."""
+
+    def __init__(self) -> None:
+        self._samples = 0
+        self._sums = np.zeros(len(CLASSES))
+        self._values = [Values() for _ in CLASSES]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the next rows."""
+        for number, column in enumerate(SHARE_COLUMNS):
+            index = batch.schema.get_field_index(column)
+            if index < 0:
+                continue
+            flat = batch.column(index).flatten().to_numpy(zero_copy_only=False)
+            shares = flat.reshape(-1, len(CLASSES))
+            self._samples += len(shares) if number == 0 else 0
+            self._sums += shares.sum(axis=0)
+            for values, of_class in zip(self._values, shares.T, strict=True):
+                values.add(of_class)
+
+    def result(self) -> LabelStats | None:
+        """What the maps say; None where there was none."""
+        classes = []
+        for name, total, values in zip(CLASSES, self._sums, self._values, strict=True):
+            quartiles = values.quartiles()
+            if quartiles is None:
+                return None
+            classes.append(LabelClass(name, float(total) / values.count, quartiles))
+        return LabelStats(self._samples, tuple(classes))
 
 
 class EdgePass:

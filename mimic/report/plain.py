@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from mimic.report.model import Group, Stats
+from mimic.report.model import Group, LabelStats, Stats
 from mimic.report.streams import Histogram
 
 JSON_VERSION = 1
@@ -25,6 +25,8 @@ def stats_to_dict(stats: Stats) -> dict[str, Any]:
         sources, items: [{name, candidates, kept, samples, reasons: {REASON: count}}]
         histograms: {kept | measured | frames: {COLUMN: {unit, edges [n + 1], counts [n],
                      quartiles: {q25, median, q75}}}}             outer bins are open
+        criteria: {COLUMN: as in histograms}                      of samples, in RUBIK's bins
+        labels: {samples, classes: {NAME: {mean, quartiles}}}     null without label maps
         curve: [{slots, interval_s, edges, with_overlap, overlap: {q25, median, q75}}]
         mixing: {window, rate, expected}, near_duplicate_share, has_graph, notes [text]
         not_mined: [{name, state: skipped | failed, reason, message}]
@@ -60,6 +62,8 @@ def stats_to_dict(stats: Stats) -> dict[str, Any]:
             "measured": _histograms(stats.measured_histograms),
             "frames": _histograms(stats.frame_histograms),
         },
+        "criteria": _histograms(stats.criteria),
+        "labels": None if stats.labels is None else _labels(stats.labels),
         "curve": [dataclasses.asdict(point) for point in stats.curve],
         "mixing": dataclasses.asdict(stats.mixing),
         "near_duplicate_share": stats.near_duplicate_share,
@@ -87,6 +91,19 @@ def _totals(stats: Stats) -> dict[str, int | None]:
 
 def _group(group: Group) -> dict[str, Any]:
     return dataclasses.asdict(group)
+
+
+def _labels(labels: LabelStats) -> dict[str, Any]:
+    return {
+        "samples": labels.samples,
+        "classes": {
+            of_class.name: {
+                "mean": of_class.mean,
+                "quartiles": dataclasses.asdict(of_class.quartiles),
+            }
+            for of_class in labels.classes
+        },
+    }
 
 
 def _histograms(histograms: dict[str, Histogram]) -> dict[str, Any]:

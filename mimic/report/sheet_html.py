@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from mimic.report.cards import Card
-from mimic.report.colours import Colours
+from mimic.report.colours import Layer
 from mimic.report.pictures import data_uri, encode_png
 from mimic.report.stored import Panel
 
@@ -18,7 +18,8 @@ def cards_html(cards: Sequence[Card], anchor: str) -> str:
     """A section of cards with a switch that lifts the colours off the pictures."""
     if not cards:
         return '<p class="soft">There is no such pair.</p>'
-    switch = '<label class="switch"><input type="checkbox" checked> show matching patches</label>'
+    what = "labels" if any(card.labels for card in cards) else "matching patches"
+    switch = f'<label class="switch"><input type="checkbox" checked> show {what}</label>'
     shown = "".join(_card_html(card) for card in cards)
     return (
         f'<section id="{escape(anchor)}"><p>{switch}</p><div class="cards">{shown}</div></section>'
@@ -26,10 +27,8 @@ def cards_html(cards: Sequence[Card], anchor: str) -> str:
 
 
 def _card_html(card: Card) -> str:
-    colours = card.colours()
-    layers: tuple[Colours | None, Colours | None] = colours or (None, None)
     views = "".join(
-        _view_html(view, layer, card) for view, layer in zip(card.views, layers, strict=True)
+        _view_html(view, layer) for view, layer in zip(card.views, card.layers(), strict=True)
     )
     facts = "".join(
         f"<li><span>{escape(name)}</span> {escape(value)}</li>" for name, value in card.facts
@@ -47,7 +46,7 @@ def _card_html(card: Card) -> str:
     )
 
 
-def _view_html(view: Panel, layer: Colours | None, card: Card) -> str:
+def _view_html(view: Panel, layer: Layer | None) -> str:
     width, height = view.size
     # Widths in proportion to the aspect ratios give both views the same height.
     share = f"flex:{_ratio(view):.4f} 1 0"
@@ -56,9 +55,10 @@ def _view_html(view: Panel, layer: Colours | None, card: Card) -> str:
         text = f"<b>{escape(view.label)}</b><br>{escape(view.missing)}"
         return f'<div class="view gone" style="{share};{ratio}"><span>{text}</span></div>'
     picture = f'<img src="{data_uri(view.jpeg, "jpeg")}" alt="frame {escape(view.label)}">'
+    kind = "view grey" if layer is not None and layer.on_grey else "view"
     return (
-        f'<div class="view" style="{share}" data-size="{width}x{height}">{picture}'
-        f'{_map_html(layer, view, card)}<div class="mark"></div></div>'
+        f'<div class="{kind}" style="{share}" data-size="{width}x{height}">{picture}'
+        f'{_map_html(layer, view)}<div class="mark"></div></div>'
     )
 
 
@@ -67,13 +67,13 @@ def _ratio(view: Panel) -> float:
     return width / height if height else 4 / 3
 
 
-def _map_html(layer: Colours | None, view: Panel, card: Card) -> str:
+def _map_html(layer: Layer | None, view: Panel) -> str:
     if layer is None:
         return ""
-    rows, columns = layer.shape[:2]
-    width = 100 * columns * card.patch_size / view.size[0]
-    height = 100 * rows * card.patch_size / view.size[1]
+    rows, columns = layer.colours.shape[:2]
+    width = 100 * columns * layer.side / view.size[0]
+    height = 100 * rows * layer.side / view.size[1]
     return (
-        f'<img class="map" alt="" src="{data_uri(encode_png(layer), "png")}" '
+        f'<img class="map" alt="" src="{data_uri(encode_png(layer.colours), "png")}" '
         f'style="width:{width:.4f}%;height:{height:.4f}%">'
     )

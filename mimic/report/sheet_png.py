@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mimic.report.cards import Card
-from mimic.report.colours import Colours, tinted
+from mimic.report.colours import LABEL_COLOURS, Layer, grey, tinted
 from mimic.report.pictures import Canvas, decode, filled
 from mimic.report.stored import Panel
 from mimic.report.text import shortened
@@ -16,7 +16,7 @@ from mimic.types import UInt8Image
 VIEW_HEIGHT = 240
 _CARD_WIDTH = 720
 _GAP, _MARGIN = 6, 16
-_TITLE, _LINE = 40, 17
+_TITLE, _LINE, _KEY = 40, 17, 26
 _PAPER, _INK, _SOFT, _BRIGHT, _WARN, _GONE = (
     (251, 251, 249),
     (28, 31, 34),
@@ -33,15 +33,26 @@ def draw_sheet(cards: Sequence[Card], columns: int = 2) -> UInt8Image:
     rows = [cards[start : start + columns] for start in range(0, len(cards), columns)]
     heights = [max(_card_height(card) for card in row) + _MARGIN for row in rows]
     width = columns * (_CARD_WIDTH + _MARGIN) + _MARGIN
-    canvas = Canvas(width, sum(heights) + 3 * _MARGIN, _PAPER)
+    key = _KEY if any(card.labels for card in cards) else 0
+    canvas = Canvas(width, key + sum(heights) + 3 * _MARGIN, _PAPER)
     if not cards:
         canvas.text("There is no such pair.", _MARGIN, _MARGIN, 16, _SOFT, _CARD_WIDTH)
-    top = _MARGIN
+    if key:
+        _draw_key(canvas)
+    top = _MARGIN + key
     for row, height in zip(rows, heights, strict=True):
         for column, card in enumerate(row):
             _draw_card(canvas, card, _MARGIN + column * (_CARD_WIDTH + _MARGIN), top)
         top += height
     return canvas.array()
+
+
+def _draw_key(canvas: Canvas) -> None:
+    """What the colours of labels mean."""
+    for number, (name, colour) in enumerate(LABEL_COLOURS.items()):
+        x = _MARGIN + number * 120
+        canvas.box(x, _MARGIN, (13, 13), colour)
+        canvas.text(name, x + 19, _MARGIN - 2, 13, _INK, 100)
 
 
 def _card_height(card: Card) -> int:
@@ -54,20 +65,21 @@ def _fact_lines(card: Card) -> list[str]:
     return filled([f"{name} {value}" for name, value in card.facts], 12, _CARD_WIDTH)
 
 
-def painted(view: Panel, colours: Colours | None, patch_size: int) -> UInt8Image | None:
-    """The stored picture with its patch map, in stored pixels; None if it is not stored."""
+def painted(view: Panel, layer: Layer | None) -> UInt8Image | None:
+    """The stored picture with its patches or labels, in stored pixels; None if it is not stored."""
     if view.jpeg is None:
         return None
     rgb = decode(view.jpeg)
-    return rgb if colours is None else tinted(rgb, colours, patch_size)
+    if layer is None:
+        return rgb
+    return tinted(grey(rgb) if layer.on_grey else rgb, layer.colours, layer.side)
 
 
 def _draw_card(canvas: Canvas, card: Card, x: int, y: int) -> None:
-    layers: tuple[Colours | None, Colours | None] = card.colours() or (None, None)
     sizes = _fitted([view.size for view in card.views])
     left = x
-    for view, layer, size in zip(card.views, layers, sizes, strict=True):
-        picture = painted(view, layer, card.patch_size)
+    for view, layer, size in zip(card.views, card.layers(), sizes, strict=True):
+        picture = painted(view, layer)
         if picture is None:
             canvas.box(left, y, size, _GONE)
             inner = size[0] - 24

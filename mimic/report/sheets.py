@@ -8,6 +8,7 @@ from pathlib import Path
 from mimic.errors import MimicError
 from mimic.report.cards import Card, load_cards
 from mimic.report.choice import Choice
+from mimic.report.colours import LABEL_COLOURS
 from mimic.report.files import write_whole
 from mimic.report.page import page
 from mimic.report.pictures import encode_png
@@ -25,6 +26,14 @@ _ORDER_WORDS = {
 LEGEND = (
     "Patches with the same colour match; dark ones have no partner. Point at a patch to see where "
     "it goes."
+)
+LABEL_LEGEND = (
+    "What the other view sees of each pixel, from depth and pose: co-visible; occluded there by "
+    "something nearer; outside its field of view; unknown, for want of a depth."
+)
+LABEL_KEY = "".join(
+    f'<span><i style="background:rgb{colour}"></i>{name}</span>'
+    for name, colour in LABEL_COLOURS.items()
 )
 REJECTED_LEGEND = (
     "Each with its reason and the value that decided. Colours show where the homography sends the "
@@ -61,10 +70,12 @@ def sheet_page(url: str, cards: list[Card], choice: Choice) -> str:
     where = f", items matching {choice.item}" if choice.item else ""
     order = _ORDER_WORDS[choice.order]
     how = order if choice.what == "kept" else f"evenly over reasons, {order}"
-    legend = LEGEND if choice.what == "kept" else REJECTED_LEGEND
+    legend = f"<p>{LEGEND if choice.what == 'kept' else REJECTED_LEGEND}</p>"
+    if choice.labels:
+        legend = f'<p>{LABEL_LEGEND}</p><div class="key">{LABEL_KEY}</div>'
     body = (
         f'<h1>{escape(what)}</h1><p class="soft">{escape(url)}: {len(cards)} shown, '
-        f"{escape(how + where)}.</p><p>{legend}</p>"
+        f"{escape(how + where)}.</p>{legend}"
         f"{cards_html(cards, 'cards')}"
     )
     return page(f"mimic: {what.lower()}", body)

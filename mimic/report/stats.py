@@ -16,7 +16,7 @@ from mimic.types import KEPT
 
 NOT_REASONS = frozenset(
     {"candidates", "kept", "frames", "stored", "samples", "units", "edges"}
-    | {"not_stored", "duplicates"}
+    | {"not_stored", "duplicates", "unlabelled"}
 )
 """Counts of a manifest that are totals, not reasons."""
 
@@ -92,11 +92,19 @@ def _assembled(
         not_mined=tables.not_mined(),
         has_graph=has_graph,
         notes=_notes(tables, has_graph),
+        criteria=_criteria(samples),
+        labels=samples.labels.result(),
     )
 
 
 def _results(bins: dict[str, Bins]) -> dict[str, Histogram]:
     return {column: held.result() for column, held in bins.items() if held.count}
+
+
+def _criteria(samples: SamplePass) -> dict[str, Histogram]:
+    """Those of the samples; none where only homographies tell of the scale."""
+    found = _results(samples.criteria)
+    return found if found.keys() - {"scale_ratio"} else {}
 
 
 def _selection(config: dict[str, Any]) -> Selection:
@@ -192,6 +200,11 @@ def _notes(tables: Tables, has_graph: bool) -> tuple[str, ...]:
         notes.append(
             f"{counted(counts['not_stored'], 'kept pair')} could not be cut, because frames were "
             "not stored: mine with --keep-edges or --keep-parts."
+        )
+    if counts.get("unlabelled"):
+        notes.append(
+            f"{counted(counts['unlabelled'], 'kept pair')} left out when the shards were labelled, "
+            "for want of depth or pose."
         )
     if counts.get("duplicates"):
         notes.append(f"{counted(counts['duplicates'], 'kept pair')} met twice and stored once.")

@@ -154,7 +154,7 @@ def _band(
 
 def _tick_bins(bins: int) -> list[int]:
     """Bin bounds that get a label: four or five of them, both ends included."""
-    for parts in (4, 5, 3, 2):
+    for parts in (bins,) if bins <= 6 else (4, 5, 3, 2):
         if bins % parts == 0:
             return [bins * part // parts for part in range(parts + 1)]
     return [0, bins]

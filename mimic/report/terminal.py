@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, zip_longest
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mimic.report.model import Group, Stats
+from mimic.report.model import Group, LabelStats, Stats
 from mimic.report.streams import Histogram
 from mimic.report.text import (
     bytes_text,
@@ -45,6 +47,10 @@ def render_terminal(stats: Stats, console: Console) -> None:
         console.print(_group_table("Sources", stats.sources))
     console.print(_group_table("Items", stats.item_rows))
     console.print(_measure_table(stats))
+    if stats.criteria:
+        console.print(_criteria_table(stats))
+    if stats.labels is not None:
+        console.print(_label_table(stats.labels))
     if stats.not_mined:
         console.print(_not_mined_table(stats))
 
@@ -202,6 +208,40 @@ def _measure_table(stats: Stats) -> Table:
             f"{measure.edges[0]:g} … {measure.edges[-1]:g}",
             sparkline(histogram.counts),
             quartiles_text(histogram.quartiles, measure.digits),
+        )
+    return table
+
+
+def _criteria_table(stats: Stats) -> Table:
+    """A criterion a pair of columns, a bin a row."""
+    table = _table("In RUBIK's bins")
+    columns: list[list[str]] = []
+    for histogram in stats.criteria.values():
+        unit = histogram.measure.unit
+        table.add_column(histogram.measure.title + (f" ({unit})" if unit else ""), no_wrap=True)
+        table.add_column("pairs", justify="right", no_wrap=True, style=_ACCENT)
+        edges = [f"{edge:g}" for edge in histogram.measure.edges]
+        columns += [
+            [f"{low} – {high}" for low, high in pairwise(edges)],
+            [count_text(count) for count in histogram.counts],
+        ]
+    for row in zip_longest(*columns, fillvalue=""):
+        table.add_row(*row)
+    return table
+
+
+def _label_table(labels: LabelStats) -> Table:
+    table = _table(f"Labels of {counted(labels.samples, 'pair')}")
+    table.add_column("pixels", no_wrap=True)
+    table.add_column("of a view", no_wrap=True, min_width=BAR_WIDTH // 2, style=_ACCENT)
+    table.add_column("mean", justify="right", no_wrap=True)
+    table.add_column("median (quartiles)", no_wrap=True)
+    for of_class in labels.classes:
+        table.add_row(
+            of_class.name,
+            bar(of_class.mean, BAR_WIDTH // 2),
+            share_text(of_class.mean),
+            quartiles_text(of_class.quartiles),
         )
     return table
 

@@ -59,6 +59,22 @@ REASONS: dict[str, Word] = {
         "luminance of the brightest twentieth of the darker frame, 0 to 255",
         1,
     ),
+    "hole": Word(
+        "a hole in the scan",
+        "A rendered view looks through a hole of the scene: much of it shows nothing.",
+        "share of the emptier view that has a depth",
+    ),
+    "blank": Word(
+        "blank view",
+        "A rendered view shows hardly any texture: a bare wall, or a blur.",
+        "variance of the Laplacian of the blanker view",
+        0,
+    ),
+    "apart": Word(
+        "views apart",
+        "By depth and pose, the two views share too little of the scene to be worth matching.",
+        "co-visible share",
+    ),
     "few_keypoints": Word(
         "too few keypoints",
         "A frame has hardly any texture to hold on to (sky, wall, blur).",

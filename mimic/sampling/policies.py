@@ -7,15 +7,21 @@ edge that was measured exactly once, with its final verdict (law 4).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from mimic import filters
 from mimic.config import Config, SamplingConfig
+from mimic.geometry.covisibility import covisible
+from mimic.sampling.posed import posed
+from mimic.sampling.walks import VIEWS
 from mimic.sampling.window import Window
 from mimic.types import Edge, Span, Verdict, View
 
 Measure = Callable[[View, View], Edge]
 Policy = Callable[[Window, Measure, Span, Config], Iterator[Edge]]
+
+PROBE_STEP = 2
+"""Of a probe's pixels, every second of a row and column tells enough."""
 
 TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved", "moving_foreground"})
 """Reasons that say: the views are too alike, a later frame may do."""
@@ -46,12 +52,77 @@ def listed(window: Window, measure: Measure, span: Span, _config: Config) -> Ite
             yield measure(anchor, other)
 
 
-POLICIES: dict[str, Policy] = {"sequence": sequence, "group": group, "listed": listed}
+def walk(window: Window, measure: Measure, span: Span, config: Config) -> Iterator[Edge]:
+    """Walks through a scene: each walk's references with each of its other views.
+
+    Of a walk one pair is enough: that with the smallest overlap in range (MIMIC section 8.1), or
+    the first in order of rising co-visibility.
+    """
+    views, references = VIEWS[config.source.scene.walk]
+    for slots in window.groups(span, views):
+        pairs = [
+            (slot, other)
+            for slot in slots
+            for other in slots
+            if slot % views < references <= other % views
+        ]
+        if config.sampling.walk == "first":
+            yield from _until_kept(_rising(pairs, window, config), window, measure)
+        else:
+            edges = list(_measured(pairs, window, measure))
+            yield from (
+                _smallest_only(edges, config) if config.sampling.walk == "smallest" else edges
+            )
+
+
+def _measured(pairs: Iterable[tuple[int, int]], window: Window, measure: Measure) -> Iterator[Edge]:
+    for slot, other in pairs:
+        view_1, view_2 = window.get(slot), window.get(other)
+        if view_1 is not None and view_2 is not None:
+            yield measure(view_1, view_2)
+
+
+def _until_kept(
+    pairs: Iterable[tuple[int, int]], window: Window, measure: Measure
+) -> Iterator[Edge]:
+    for edge in _measured(pairs, window, measure):
+        yield edge
+        if edge.verdict.kept:
+            return
+
+
+def _rising(pairs: list[tuple[int, int]], window: Window, config: Config) -> list[tuple[int, int]]:
+    """The pairs whose co-visibility, probed, lies in the wanted range, the smallest first.
+
+    Where a view has no probe nothing is known, and all are tried.
+    """
+    probes = {
+        slot: window.probe(slot) for slot in sorted({slot for pair in pairs for slot in pair})
+    }
+    ranked = []
+    for slot, other in pairs:
+        probe_1, probe_2 = probes[slot], probes[other]
+        if probe_1 is None or probe_2 is None:
+            return pairs
+        covis = covisible(probe_1, probe_2, step=PROBE_STEP).smaller
+        if config.overlap.low < covis < config.overlap.high:
+            ranked.append((covis, slot, other))
+    return [(slot, other) for _, slot, other in sorted(ranked)]
+
+
+POLICIES: dict[str, Policy] = {
+    "sequence": sequence,
+    "group": group,
+    "listed": listed,
+    "walk": walk,
+    "posed": posed,
+}
 
 
 def margin_slots(order: str, config: SamplingConfig) -> int:
     """How far past its span a unit must read so that no edge is lost where units meet."""
-    return {"sequence": max(config.strides), "group": config.group_window, "listed": 1}[order]
+    margins = {"sequence": max(config.strides), "group": config.group_window, "listed": 1}
+    return margins.get(order, 0)
 
 
 def _retry(window: Window, measure: Measure, span: Span, whole: Config) -> Iterator[Edge]:

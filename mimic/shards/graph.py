@@ -7,7 +7,7 @@ curves. A later run adds a set and leaves the earlier ones alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mimic.errors import DamagedError
+from mimic.shards.covis import COVIS_SUFFIXES
 from mimic.shards.curves import Curves
 from mimic.shards.layout import ID_TYPE
 from mimic.shards.part import UnitSource, corr_options, read_part_tables, source_of_part
 from mimic.shards.reader import Shards
 from mimic.shards.sample import pair_key
-from mimic.shards.tables import Row, from_parquet, parquet_writer, table_of
+from mimic.shards.tables import Row, completed, from_parquet, parquet_writer, table_of
 from mimic.storage import Storage
 from mimic.types import KEPT
 from schemas import CURVES, EDGES, FRAMES, UNITS, FileEntry, UnitReport
@@ -43,22 +44,26 @@ PLACE = pa.schema(
         ("place_crc32", pa.int64()),
     ]
 )
-"""Where a frame's picture lies; null where it was not stored."""
+"""Where a picture, a depth, a correspondence or a label map lies; null where it was not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitGraph:
     """What one unit measured: ``frames``, its ``edges``, and where what is stored of them lies.
 
-    ``places`` has a row of PLACE per frame (its picture), ``corrs`` one per edge (its
-    correspondence; null where it is to be computed from the homography).
+    ``places`` has a row of PLACE per frame (its picture), ``depths`` another one (its depth; null
+    where it has none), ``corrs`` one per edge (its correspondence; null where it is to be computed
+    from the homography), and so has each of the two of ``covis`` (its label maps 1 -> 2 and 2 -> 1;
+    null where there are none).
     """
 
     source: UnitSource
     frames: pa.Table
     edges: pa.Table
     places: pa.Table
+    depths: pa.Table
     corrs: pa.Table
+    covis: tuple[pa.Table, pa.Table]
 
 
 def units_of_parts(
@@ -81,12 +86,17 @@ def units_of_parts(
             }
             continue
         frames, edges = read_part_tables(parts, report.part)
-        places = _places_in(report.part.name, frames, "jpeg")
-        if corr_options(edges) == options:
-            corrs = _places_in(report.part.name, edges, "corr")
-        else:
-            corrs = _nowhere(len(edges))
-        yield UnitGraph(source_of_part(frames), frames, edges.select(EDGES.names), places, corrs)
+        name = report.part.name
+        has_corrs = corr_options(edges) == options
+        yield UnitGraph(
+            source=source_of_part(frames),
+            frames=frames.select(FRAMES.names),
+            edges=edges.select(EDGES.names),
+            places=_places_in(name, frames, "jpeg"),
+            depths=_places_in(name, frames, "depth"),
+            corrs=_places_in(name, edges, "corr") if has_corrs else nowhere(len(edges)),
+            covis=(_places_in(name, edges, "covis_12"), _places_in(name, edges, "covis_21")),
+        )
 
 
 def _places_in(name: str, table: pa.Table, prefix: str) -> pa.Table:
@@ -95,19 +105,23 @@ def _places_in(name: str, table: pa.Table, prefix: str) -> pa.Table:
     return pa.table([names, offset, size, crc32], schema=PLACE)
 
 
-def _nowhere(count: int) -> pa.Table:
+def nowhere(count: int) -> pa.Table:
+    """``count`` rows of PLACE for what is not stored."""
     return pa.table([pa.nulls(count, field.type) for field in PLACE], schema=PLACE)
 
 
 def units_of_shards(shards: Shards) -> Iterator[UnitGraph | Row]:
     """The units of finished shards, generation by generation, with pictures out of the tars."""
-    pictures, corrs = _stored_in(shards)
+    stored = _stored_in(shards)
     by_kind: dict[str, list[str]] = {"units": [], "frames": [], "edges": []}
     for entry in shards.manifest.graph:
         kind = Path(entry.name).name.rpartition("-")[0]
         by_kind.setdefault(kind, []).append(entry.name)
     for names in zip(by_kind["units"], by_kind["frames"], by_kind["edges"], strict=True):
-        units, frames, edges = (_by_unit(shards.storage, name) for name in names)
+        units, frames, edges = (
+            _by_unit(shards.storage, name, schema)
+            for name, schema in zip(names, (UNITS, FRAMES, EDGES), strict=True)
+        )
         waiting_frames, waiting_edges = next(frames, None), next(edges, None)
         for unit_id, unit in units:
             unit_frames, unit_edges = FRAMES.empty_table(), EDGES.empty_table()
@@ -115,26 +129,33 @@ def units_of_shards(shards: Shards) -> Iterator[UnitGraph | Row]:
                 unit_frames, waiting_frames = waiting_frames[1], next(frames, None)
             if waiting_edges is not None and waiting_edges[0] == unit_id:
                 unit_edges, waiting_edges = waiting_edges[1], next(edges, None)
-            yield _unit_of_shards(unit.to_pylist()[0], unit_frames, unit_edges, pictures, corrs)
+            yield _unit_of_shards(unit.to_pylist()[0], unit_frames, unit_edges, stored)
 
 
 def _unit_of_shards(
-    row: Row,
-    frames: pa.Table,
-    edges: pa.Table,
-    pictures: _Stored,
-    corrs: _Stored,
+    row: Row, frames: pa.Table, edges: pa.Table, stored: dict[str, _Stored]
 ) -> UnitGraph | Row:
     if row["kind"] is None:
         return row
-    source = UnitSource(row["unit_id"], row["kind"], row["dataset"], row["item"], row["scene"])
-    places = pictures.find(frames["frame_id"].to_pylist())
+    source = UnitSource(unit=row["unit_id"], **{name: row[name] for name in _SOURCE_COLUMNS})
+    frame_ids = frames["frame_id"].to_pylist()
     ids = zip(edges["frame_1"].to_pylist(), edges["frame_2"].to_pylist(), strict=True)
     keys = [
         pair_key(*frames) if verdict == KEPT else ""
         for frames, verdict in zip(ids, edges["verdict"].to_pylist(), strict=True)
     ]
-    return UnitGraph(source, frames, edges, places, corrs.find(keys))
+    return UnitGraph(
+        source=source,
+        frames=frames,
+        edges=edges,
+        places=stored["pictures"].find(frame_ids),
+        depths=stored["depths"].find(frame_ids),
+        corrs=stored["corrs"].find(keys),
+        covis=(stored["covis_12"].find(keys), stored["covis_21"].find(keys)),
+    )
+
+
+_SOURCE_COLUMNS = ("kind", "dataset", "item", "scene", "fingerprint", "size_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +186,7 @@ class _Stored:
     def find(self, ids: list[str]) -> pa.Table:
         """A row of PLACE for each id; null where it is not stored."""
         if not len(self.ids):
-            return _nowhere(len(ids))
+            return nowhere(len(ids))
         wanted = np.array(ids, ID_TYPE)
         at = np.searchsorted(self.ids, wanted)
         at[at == len(self.ids)] = 0
@@ -182,33 +203,52 @@ _Pieces = tuple[NDArray[np.bytes_], NDArray[np.int64], NDArray[np.int64]]
 _NONE = [np.zeros(0, ID_TYPE), np.zeros(0, np.int64), np.zeros(0, np.int64)]
 
 
-def _stored_in(shards: Shards) -> tuple[_Stored, _Stored]:
-    """Where pictures lie, by frame id, and correspondences, by pair key."""
-    pictures: list[_Pieces] = []
-    corrs: list[_Pieces] = []
+def _stored_in(shards: Shards) -> dict[str, _Stored]:
+    """Where pictures and depths lie, by frame id; correspondences and label maps, by pair key."""
     entries = shards.shards()
+    found: dict[str, list[_Pieces]] = {}
     for shard in entries:
         table = shards.shard_index(shard, ["key", "views", "members"])
-        keys = np.array(table["key"].to_pylist(), ID_TYPE)
-        views = pc.list_flatten(table["views"].combine_chunks())
-        members = pc.list_flatten(table["members"].combine_chunks())
-        frames = np.array(views.field("frame_id").to_pylist(), ID_TYPE)
-        pictures.append((frames, *_members(members, ".jpg")))
-        corrs.append((keys, *_members(members, ".corr_1_2.npy")))
+        for what, pieces in _pieces_of(table).items():
+            found.setdefault(what, []).append(pieces)
     tars = [shard.tar.name for shard in entries]
-    return _Stored.of(tars, pictures), _Stored.of(tars, corrs)
+    return {what: _Stored.of(tars, found.get(what, [])) for what in _STORED}
 
 
-def _members(members: pa.StructArray, suffix: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets and sizes of the members of that kind, in order (a pair's views are in order)."""
-    chosen = members.filter(pc.ends_with(members.field("name"), suffix))
-    offset, size = (
-        chosen.field(name).to_numpy(zero_copy_only=False) for name in ("offset", "size")
+_STORED = ("pictures", "depths", "corrs", "covis_12", "covis_21")
+
+
+def _pieces_of(table: pa.Table) -> dict[str, _Pieces]:
+    """What the samples of a shard's index hold, for each of ``_STORED``."""
+    views, members = (table[name].combine_chunks() for name in ("views", "members"))
+    keys = np.array(table["key"].to_pylist(), ID_TYPE)
+    frames = np.array(pc.list_flatten(views).field("frame_id").to_pylist(), ID_TYPE)
+    counts = pc.list_value_length(views).to_numpy()
+    first_view = np.cumsum(counts) - counts
+    sample_of = pc.list_parent_indices(members).to_numpy()
+    flat = pc.list_flatten(members)
+    offset, size = (flat.field(name).to_numpy(zero_copy_only=False) for name in ("offset", "size"))
+
+    def of_views(pattern: str) -> _Pieces:
+        matched = pc.extract_regex(flat.field("name"), pattern)
+        at = np.flatnonzero(matched.is_valid())
+        view = matched.drop_null().field("number").cast(pa.int64()).to_numpy() - 1
+        return frames[first_view[sample_of[at]] + view], offset[at], size[at]
+
+    def of_pairs(suffix: str) -> _Pieces:
+        at = np.flatnonzero(pc.ends_with(flat.field("name"), f".{suffix}"))
+        return keys[sample_of[at]], offset[at], size[at]
+
+    found = (
+        of_views(r"\.view(?P<number>\d+)\.jpg$"),
+        of_views(r"\.depth(?P<number>\d+)\.png$"),
+        of_pairs("corr_1_2.npy"),
+        *(of_pairs(suffix) for suffix in COVIS_SUFFIXES),
     )
-    return offset, size
+    return dict(zip(_STORED, found, strict=True))
 
 
-def _by_unit(storage: Storage, name: str) -> Iterator[tuple[str, pa.Table]]:
+def _by_unit(storage: Storage, name: str, schema: pa.Schema) -> Iterator[tuple[str, pa.Table]]:
     """A table of the graph cut where its ``unit_id`` changes, read by row groups."""
     held: list[pa.Table] = []
     with storage.open(name) as file:
@@ -217,7 +257,7 @@ def _by_unit(storage: Storage, name: str) -> Iterator[tuple[str, pa.Table]]:
         except pa.ArrowInvalid as error:
             raise DamagedError(f"{storage.join(name)}: damaged table; mine again") from error
         for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group)
+            table = completed(parquet.read_row_group(group), schema)
             for unit_id, piece in _runs(table):
                 if held and held[0]["unit_id"][0].as_py() != unit_id:
                     yield held[0]["unit_id"][0].as_py(), pa.concat_tables(held)
@@ -243,6 +283,46 @@ def known_units(out: Storage, graph: Iterable[FileEntry]) -> set[str]:
             table = from_parquet(out.read(entry.name), out.join(entry.name), ["unit_id"])
             known.update(table["unit_id"].to_pylist())
     return known
+
+
+def rewritten(
+    source: Storage,
+    name: str,
+    out: Storage,
+    schema: pa.Schema,
+    change: Callable[[pa.Table], pa.Table],
+) -> FileEntry:
+    """Write a table of the graph to ``out`` with its rows changed, some at a time.
+
+    Args:
+        source: where the table is.
+        name: of the file, there and in ``out``.
+        out: where to.
+        schema: of the table.
+        change: what is done to some of its rows; as many come back.
+
+    Raises:
+        DamagedError: the table is damaged; the message names it.
+    """
+    with out.staged(name) as path:
+        target = _TableFile(name, path, schema)
+        try:
+            for table in _row_groups(source, name):
+                changed = change(completed(table, schema))
+                target.add(changed.replace_schema_metadata(schema.metadata))
+            return target.finish()
+        finally:
+            target.abandon()
+
+
+def _row_groups(storage: Storage, name: str) -> Iterator[pa.Table]:
+    with storage.open(name) as file:
+        try:
+            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            groups = (parquet.read_row_group(n) for n in range(parquet.num_row_groups))
+            yield from groups
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedError(f"{storage.join(name)}: damaged table; mine again") from error
 
 
 class GraphWriter:

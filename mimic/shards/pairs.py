@@ -37,9 +37,10 @@ class Pairs:
     """n pairs to write, in order: their rows of the graph, and where their pieces lie.
 
     ``edges`` has n rows (``PAIR_EDGES``), ``frames`` 2n (``PAIR_FRAMES``; view 1 and view 2 of the
-    first pair, then of the second, ...) and ``pictures`` a place for each of these. ``corrs`` holds
-    the ``.npy`` bytes of a correspondence, or where they are stored, or None where it is to be
-    computed from the homography.
+    first pair, then of the second, ...), ``pictures`` a place for each of these, and ``depths`` one
+    where it has a depth. ``corrs`` holds the ``.npy`` bytes of a correspondence, or where they are
+    stored, or None where it is to be computed from the homography. ``covis`` has 2n places of label
+    maps (1 -> 2 and 2 -> 1 of the first pair, then of the second, ...), None where there are none.
     """
 
     keys: tuple[str, ...]
@@ -47,7 +48,9 @@ class Pairs:
     edges: pa.Table
     frames: pa.Table
     pictures: tuple[Place, ...]
+    depths: tuple[Place | None, ...]
     corrs: tuple[Place | bytes | None, ...]
+    covis: tuple[Place | None, ...]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -62,6 +65,7 @@ class Pairs:
     def places(self) -> Iterator[Place]:
         """All places to read."""
         yield from self.pictures
+        yield from (place for place in (*self.depths, *self.covis) if place is not None)
         for corr in self.corrs:
             if isinstance(corr, Place):
                 yield corr
@@ -82,9 +86,9 @@ def index_table(
         "split": pa.repeat(pa.scalar(split), count),
         "patch_size": pa.repeat(pa.scalar(patch_size, pa.int32()), count),
         "corr_count": pa.array(corr_counts, pa.int32()),
-        "views": _lists("views", pairs.frames, count),
-        "edges": _lists("edges", _with_views(pairs.edges), count),
-        "members": _lists("members", _member_table(members), count),
+        "views": _lists("views", pairs.frames, [2] * count),
+        "edges": _lists("edges", _with_views(pairs.edges), [1] * count),
+        "members": _lists("members", _member_table(members), [len(m) for m in members]),
         **{name: pairs.edges[name] for name in FLAT_FIELDS},
     }
     for name in ("kind", "dataset", "item", "scene", "unit"):
@@ -92,14 +96,16 @@ def index_table(
     return pa.table([columns[name] for name in SAMPLES.names], schema=SAMPLES)
 
 
-def _lists(column: str, table: pa.Table, count: int) -> pa.Array:
-    """The rows of a table as lists of structs, equally many for each of ``count`` samples."""
-    kind = SAMPLES.field(column).type
+def _lists(column: str, table: pa.Table, counts: Sequence[int]) -> pa.Array:
+    return lists_of(SAMPLES.field(column).type, table, counts)
+
+
+def lists_of(kind: pa.ListType, table: pa.Table, counts: Sequence[int]) -> pa.Array:
+    """The rows of a table as lists of structs of this type, so many for each sample."""
     fields = list(kind.value_type)
     arrays = [table[field.name].combine_chunks() for field in fields]
     structs = pa.StructArray.from_arrays(arrays, fields=fields)
-    step = len(table) // count if count else 0
-    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * step)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, structs, type=kind)
 
 

@@ -1,10 +1,11 @@
 """Parts: what one unit found, as one reproducible tar.
 
-``<frame_id>.jpg`` and ``<frame_1>.<frame_2>.npy`` (correspondences, each before the picture of its
-first frame, so that one read gets both) in order of name, then ``frames.parquet`` and
-``edges.parquet``. The tables come last because they say where the others lie. What the unit was
-mined from stands in the frames table's metadata, so that a part can be packed with nothing else at
-hand.
+``<frame_id>.jpg``, ``<frame_id>.depth.png`` (where there is depth), ``<frame_1>.<frame_2>.npy``
+(correspondences) and ``<frame_1>.<frame_2>.covis_1_2.png`` (label maps, in both directions), all
+before the picture of their (first) frame, so that one read gets all, in order of name, then
+``frames.parquet`` and ``edges.parquet``. The tables come last because they say where the others
+lie. What the unit was mined from stands in the frames table's metadata, so that a part can be
+packed with nothing else at hand.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import pyarrow as pa
 
 from mimic.errors import DamagedError
 from mimic.shards.corr import encode_corr
+from mimic.shards.covis import COVIS_SUFFIXES, DIRECTIONS, share_columns
 from mimic.shards.tables import (
     Row,
+    completed,
     from_parquet,
     metadata_of,
     table_of,
@@ -28,26 +31,40 @@ from mimic.shards.tables import (
 from mimic.shards.tar import BLOCK, Member, TarWriter, header
 from mimic.storage import MissingError, Storage
 from mimic.types import Part, WorkUnit
-from schemas import FRAMES, PART_EDGES, PartFile
+from schemas import PART_EDGES, PART_FRAMES, PartFile
 
 _REMEDY = "run the same command again: this unit will be mined anew once its marker is gone"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitSource:
-    """What a unit was mined from, as every sample says it."""
+    """What a unit was mined from, as every sample says it.
+
+    ``fingerprint`` and ``size_bytes`` are those of the item; samples do not repeat them. None where
+    a part or shards of an earlier version of mimic did not say.
+    """
 
     unit: str
     kind: str
     dataset: str | None
     item: str
     scene: str
+    fingerprint: str | None = None
+    size_bytes: int | None = None
 
     @classmethod
     def of(cls, unit: WorkUnit) -> UnitSource:
         """The source of a work unit."""
         item = unit.item
-        return cls(unit.unit_id, item.kind, item.dataset, item.name, item.scene)
+        return cls(
+            unit.unit_id,
+            item.kind,
+            item.dataset,
+            item.name,
+            item.scene,
+            item.fingerprint,
+            item.size_bytes,
+        )
 
 
 def write_part(part: Part, storage: Storage, prefix: str) -> PartFile:
@@ -91,7 +108,7 @@ def _span_of_tables(frames: bytes, edges: bytes) -> bytes:
 
 
 def read_part_tables(storage: Storage, part: PartFile) -> tuple[pa.Table, pa.Table]:
-    """The frames and edges of a part, with one ranged read.
+    """The frames and edges of a part (PART_FRAMES, PART_EDGES), with one ranged read.
 
     Raises:
         DamagedError: the part is gone, cut short, or its tables are damaged; the message names it.
@@ -107,8 +124,9 @@ def read_part_tables(storage: Storage, part: PartFile) -> tuple[pa.Table, pa.Tab
         raise DamagedError(f"{where}: the part is cut short; {_REMEDY}")
     if part.tables_sha256 and hashlib.sha256(data).hexdigest() != part.tables_sha256:
         raise DamagedError(f"{where}: its tables are damaged; {_REMEDY}")
-    edges = data[edges_at - frames_at :]
-    return from_parquet(data[:frames_size], where), from_parquet(edges, where)
+    frames = from_parquet(data[:frames_size], where)
+    edges = from_parquet(data[edges_at - frames_at :], where)
+    return completed(frames, PART_FRAMES), completed(edges, PART_EDGES)
 
 
 def source_of_part(frames: pa.Table) -> UnitSource:
@@ -119,7 +137,9 @@ def source_of_part(frames: pa.Table) -> UnitSource:
 def check_piece(data: bytes, size: int, crc32: int | None, where: str) -> bytes:
     """``data`` if it is what the tables say (DamagedError otherwise)."""
     if len(data) != size or (crc32 is not None and zlib.crc32(data) != crc32):
-        raise DamagedError(f"{where}: a stored picture or correspondence is damaged; {_REMEDY}")
+        raise DamagedError(
+            f"{where}: a stored picture, depth, correspondence or label map is damaged; {_REMEDY}"
+        )
     return data
 
 
@@ -135,9 +155,12 @@ def read_jpeg(storage: Storage, part: PartFile, frame: Row) -> bytes:
 def _contents(part: Part) -> dict[str, bytes]:
     """File name to bytes of all that is stored beside the tables."""
     contents = {_picture_name(frame_id): data for frame_id, data in part.jpegs.items()}
+    contents |= {_depth_name(frame_id): data for frame_id, data in part.depths.items()}
     if part.corrs is not None:
         for frames, corr in part.corrs.pairs.items():
             contents[_corr_name(*frames)] = encode_corr(corr)
+    for frames, maps in part.covis.items():
+        contents |= dict(zip(_covis_names(*frames), maps, strict=True))
     return contents
 
 
@@ -145,31 +168,64 @@ def _picture_name(frame_id: str) -> str:
     return f"{frame_id}.jpg"
 
 
+def _depth_name(frame_id: str) -> str:
+    return f"{frame_id}.depth.png"
+
+
 def _corr_name(frame_1: str, frame_2: str) -> str:
     return f"{frame_1}.{frame_2}.npy"
 
 
+def _covis_names(frame_1: str, frame_2: str) -> tuple[str, ...]:
+    return tuple(f"{frame_1}.{frame_2}.{suffix}" for suffix in COVIS_SUFFIXES)
+
+
 def _frames_table(part: Part, places: dict[str, _Place]) -> pa.Table:
     rows = [
-        {**row, **_columns("jpeg", places.get(_picture_name(row["frame_id"])))}
+        {
+            **row,
+            **_columns("jpeg", places.get(_picture_name(row["frame_id"]))),
+            **_columns("depth", places.get(_depth_name(row["frame_id"]))),
+        }
         for row in part.frames
     ]
     without_row = part.jpegs.keys() - {row["frame_id"] for row in rows}
     if without_row:
         raise ValueError(f"pictures without a row in the frames table: {sorted(without_row)}")
-    return with_metadata(table_of(rows, FRAMES), {"unit": asdict(UnitSource.of(part.unit))})
+    without_picture = part.depths.keys() - part.jpegs.keys()
+    if without_picture:
+        raise ValueError(f"depth without a stored picture: {sorted(without_picture)}")
+    return with_metadata(table_of(rows, PART_FRAMES), {"unit": asdict(UnitSource.of(part.unit))})
 
 
 def _edges_table(part: Part, places: dict[str, _Place]) -> pa.Table:
-    rows = [
-        {**row, **_columns("corr", places.get(_corr_name(row["frame_1"], row["frame_2"])))}
-        for row in part.edges
-    ]
-    table = table_of(rows, PART_EDGES)
+    without_row = part.covis.keys() - {_frames_of(row) for row in part.edges}
+    if without_row:
+        raise ValueError(f"label maps without a row in the edges table: {sorted(without_row)}")
+    table = table_of([_edge_row(part, row, places) for row in part.edges], PART_EDGES)
     if part.corrs is None:
         return table
     options = {name: getattr(part.corrs, name) for name in ("patch_size", "outside_votes")}
     return with_metadata(table, {"corr": options})
+
+
+def _edge_row(part: Part, row: Row, places: dict[str, _Place]) -> Row:
+    frames = _frames_of(row)
+    maps = zip(DIRECTIONS, _covis_names(*frames), strict=True)
+    return {
+        **row,
+        **share_columns(part.covis.get(frames)),
+        **_columns("corr", places.get(_corr_name(*frames))),
+        **{
+            column: value
+            for direction, name in maps
+            for column, value in _columns(f"covis_{direction}", places.get(name)).items()
+        },
+    }
+
+
+def _frames_of(edge: Row) -> tuple[str, str]:
+    return edge["frame_1"], edge["frame_2"]
 
 
 _Place = tuple[int, int, int]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mimic.errors import DamagedError
 from mimic.shards.sample import Sample
-from mimic.shards.tables import Row, from_parquet
+from mimic.shards.tables import Row, completed, from_parquet
 from mimic.storage import MissingError, Storage
 from schemas import MANIFEST_NAME, SAMPLES, Manifest, ShardEntry
 
@@ -74,20 +74,19 @@ class Shards:
     def index(self, split: str | None = None, columns: list[str] | None = None) -> pa.Table:
         """The rows of all samples, in shard order (``schemas.SAMPLES``, or some columns of it)."""
         tables = [self.shard_index(shard, columns) for shard in self.shards(split)]
-        fields = SAMPLES if columns is None else pa.schema([SAMPLES.field(c) for c in columns])
-        return pa.concat_tables([fields.empty_table(), *tables]).replace_schema_metadata(
+        return pa.concat_tables([_fields(columns).empty_table(), *tables]).replace_schema_metadata(
             SAMPLES.metadata
         )
 
     def shard_index(self, shard: ShardEntry, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one shard."""
+        """The rows of one shard; columns that an earlier version did not write are null."""
         name = shard.index.name
         try:
             data = self.storage.read(name)
         except MissingError as error:
             raise DamagedError(f"{error}; run `mimic verify {self.storage.url}`") from error
         table = from_parquet(data, self.storage.join(name), columns)
-        return table.replace_schema_metadata(SAMPLES.metadata)
+        return completed(table, _fields(columns)).replace_schema_metadata(SAMPLES.metadata)
 
     def samples(self, split: str | None = None) -> Iterator[Sample]:
         """All samples of a split (None: of all), in shard order.
@@ -102,7 +101,12 @@ class Shards:
 
     def sample(self, shard: ShardEntry, row: Row) -> Sample:
         """The sample of an index row (it needs ``key`` and ``members``)."""
-        return Sample(row["key"], _Members(self.storage, shard.tar.name, row).read)
+        members = _Members(self.storage, shard.tar.name, row)
+        return Sample(row["key"], members.read, members.suffixes)
+
+
+def _fields(columns: list[str] | None) -> pa.Schema:
+    return SAMPLES if columns is None else pa.schema([SAMPLES.field(name) for name in columns])
 
 
 class _Members:
@@ -116,6 +120,10 @@ class _Members:
         }
         self._start = min(offset for offset, _ in self._places.values())
         self._end = max(offset + size for offset, size in self._places.values())
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        return tuple(self._places)
 
     def read(self, suffix: str) -> bytes:
         if suffix not in self._places:

@@ -6,7 +6,7 @@ A pair is a sample of two views and one edge. Everything here is a pure function
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -17,6 +17,15 @@ from mimic.config import Config
 from mimic.geometry import patches
 from mimic.ids import stable_id
 from mimic.shards.corr import Corr, decode_corr, encode_corr
+from mimic.shards.covis import (
+    COVIS_SUFFIXES,
+    SHARE_COLUMNS,
+    Labels,
+    covis_suffix,
+    decode_labels,
+    share_columns,
+)
+from mimic.shards.depth import Depth, depth_m
 from mimic.shards.part import UnitSource
 from mimic.shards.tables import Row
 from mimic.types import KEPT, Part
@@ -44,6 +53,7 @@ FLAT_FIELDS = (
     "rotation_deg",
     "parallax_px",
     "viewpoint_angle_deg",
+    *SHARE_COLUMNS,
 )
 
 
@@ -51,11 +61,12 @@ FLAT_FIELDS = (
 class Sample:
     """A sample as it is read: ``key``, and ``read``, which gives a member's bytes by its suffix.
 
-    Suffixes are those of the files: ``json``, ``view1.jpg``, ``corr_1_2.npy``.
+    ``suffixes`` are those of the files that it has: ``json``, ``view1.jpg``, ``corr_1_2.npy``.
     """
 
     key: str
     read: Callable[[str], bytes]
+    suffixes: Collection[str]
 
     @cached_property
     def meta(self) -> dict[str, Any]:
@@ -66,9 +77,34 @@ class Sample:
         """The stored picture of a view (from 1), encoded."""
         return self.read(f"view{view}.jpg")
 
+    def depth(self, view: int) -> Depth | None:
+        """Depth of a view (from 1) at the size of its stored picture; None where it has none.
+
+        (h, w) float32, metres along the optical axis, 0 where nothing was measured. The view's
+        ``intrinsics`` in :attr:`meta` belong to these pixels.
+        """
+        self._check_views(view)
+        suffix = f"depth{view}.png"
+        return depth_m(self.read(suffix)) if suffix in self.suffixes else None
+
+    def covis(self, view_1: int = 1, view_2: int = 2) -> Labels | None:
+        """The pixels of ``view_1`` as ``view_2`` sees them; None where they were not labelled.
+
+        (h, w) uint8 of the stored picture's size: 0 co-visible, 1 occluded, 2 outside the field of
+        view, 255 unknown.
+        """
+        self._check_views(view_1, view_2)
+        suffix = covis_suffix(view_1, view_2)
+        return decode_labels(self.read(suffix)) if suffix in self.suffixes else None
+
     def corr(self, view_1: int = 1, view_2: int = 2) -> Corr:
         """Patch correspondences of two views, (N, 2) int32."""
         return decode_corr(self.read(f"corr_{view_1}_{view_2}.npy"))
+
+    def _check_views(self, *views: int) -> None:
+        for view in views:
+            if f"view{view}.jpg" not in self.suffixes:
+                raise KeyError(f"sample {self.key} has no view {view}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +172,7 @@ def meta_of(
             "unit": source.unit,
         },
         "views": [_view_meta(frame) for frame in frames],
-        "edges": [_edge_meta(edge)],
+        "edges": [edge_meta(edge)],
     }
 
 
@@ -148,13 +184,22 @@ def meta_bytes(meta: dict[str, Any]) -> bytes:
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def members_of(meta: bytes, corr: bytes, pictures: tuple[bytes, bytes]) -> dict[str, bytes]:
-    """Suffix to bytes, in the order of the tar."""
+def members_of(
+    meta: bytes,
+    corr: bytes,
+    pictures: Sequence[bytes],
+    depths: Sequence[bytes | None],
+    covis: Sequence[bytes | None] = (None, None),
+) -> dict[str, bytes]:
+    """Suffix to bytes, in the order of the tar: by kind, then by number of the view."""
+    numbered = enumerate(depths, start=1)
+    maps = zip(COVIS_SUFFIXES, covis, strict=True)
     return {
         "corr_1_2.npy": corr,
+        **{suffix: labels for suffix, labels in maps if labels is not None},
+        **{f"depth{number}.png": depth for number, depth in numbered if depth is not None},
         "json": meta,
-        "view1.jpg": pictures[0],
-        "view2.jpg": pictures[1],
+        **{f"view{number}.jpg": picture for number, picture in enumerate(pictures, start=1)},
     }
 
 
@@ -187,9 +232,12 @@ def samples_of_part(part: Part, config: Config) -> Iterator[Sample]:
             corr = corr_of(edge, views, context)
         if corr is None:
             raise ValueError(f"pair {key} was kept without a homography")
-        meta = meta_bytes(meta_of(key, source, edge, views, context))
-        members = members_of(meta, encode_corr(corr), (part.jpegs[ids[0]], part.jpegs[ids[1]]))
-        yield Sample(key, members.__getitem__)
+        maps = part.covis.get(ids)
+        labelled = edge | share_columns(maps)
+        meta = meta_bytes(meta_of(key, source, labelled, views, context))
+        pictures, depths = [part.jpegs[name] for name in ids], [part.depths.get(n) for n in ids]
+        members = members_of(meta, encode_corr(corr), pictures, depths, maps or (None, None))
+        yield Sample(key, members.__getitem__, tuple(members))
 
 
 def _stored_corr(part: Part, frames: tuple[str, str], context: Context) -> Corr | None:
@@ -213,7 +261,8 @@ def _view_meta(frame: Row) -> dict[str, Any]:
     }
 
 
-def _edge_meta(edge: Row) -> dict[str, Any]:
+def edge_meta(edge: Row) -> dict[str, Any]:
+    """What ``KEY.json`` says of an edge between view 1 and view 2."""
     return {
         "views": [1, 2],
         "verifier": edge["verifier"],
@@ -223,7 +272,7 @@ def _edge_meta(edge: Row) -> dict[str, Any]:
         "inliers": edge["inliers"],
         "epipolar_inliers": edge["epipolar_inliers"],
         "overlap": {name: edge[f"overlap_{name}"] for name in OVERLAPS},
-        **{name: edge[name] for name in _EDGE_SCALARS},
+        **{name: edge[name] for name in (*_EDGE_SCALARS, *SHARE_COLUMNS)},
     }
 
 

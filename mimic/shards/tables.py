@@ -26,6 +26,24 @@ def table_of(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of ``schema``, null where an earlier version of mimic did not write them.
+
+    Within a schema number columns are only ever added. The table's metadata stays.
+    """
+    columns = [_column(table, field) for field in schema]
+    return pa.table(columns, schema=schema.with_metadata(table.schema.metadata))
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    if field.name not in table.column_names:
+        return pa.nulls(len(table), field.type)
+    column = table[field.name]
+    if column.type.equals(field.type):
+        return column
+    return pa.array(column.to_pylist(), field.type)  # a list of structs that have gained a field
+
+
 def with_metadata(table: pa.Table, values: Mapping[str, Any]) -> pa.Table:
     """The table with JSON values added to its schema's metadata, under ``mimic.<name>``."""
     encoded = {

@@ -60,6 +60,40 @@ class TarWriter:
         self.size += len(data)
 
 
+class TarReader:
+    """Reads the members of a tar one after the other, as an index lists them, and checks each."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._at = 0
+
+    def member(self, name: str, offset: int, size: int) -> bytes:
+        """The content of the next member (ValueError if another one stands there, or none)."""
+        padding = -size % BLOCK
+        data = self._read(BLOCK + size + padding)
+        if (
+            offset != self._at + BLOCK
+            or data[:BLOCK] != header(name, size)
+            or len(data) < BLOCK + size
+        ):
+            raise ValueError(f"member {name} is not where the index says")
+        self._at += len(data)
+        return data[BLOCK : BLOCK + size]
+
+    def end(self) -> str:
+        """Read what is left; the hex SHA-256 of the whole file (ValueError: more than an end)."""
+        rest = self._read(-1)
+        if rest.strip(b"\0") or not 2 * BLOCK <= len(rest) <= 2 * BLOCK + tarfile.RECORDSIZE:
+            raise ValueError("does not end where the index says")
+        return self._hash.hexdigest()
+
+    def _read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        return data
+
+
 def header(name: str, size: int) -> bytes:
     """The 512 bytes before a member's content."""
     encoded = name.encode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -15,11 +14,13 @@ import pyarrow as pa
 
 from mimic.errors import DamagedError
 from mimic.shards.corr import decode_corr
+from mimic.shards.covis import COVIS_SUFFIXES, SHARE_COLUMNS, decode_labels, label_shares
+from mimic.shards.depth import decode_depth
 from mimic.shards.layout import SPLITS, shard_name
 from mimic.shards.reader import read_manifest
 from mimic.shards.sample import OVERLAPS
-from mimic.shards.tables import Row, from_parquet
-from mimic.shards.tar import BLOCK, header
+from mimic.shards.tables import Row, completed, from_parquet
+from mimic.shards.tar import TarReader
 from mimic.storage import MissingError, Storage
 from schemas import SAMPLES, FileEntry, Manifest, SchemaError, ShardEntry, check_schema
 
@@ -46,8 +47,8 @@ def verify(storage: Storage, *, decode: Decode | None = None) -> list[Finding]:
 
     Args:
         storage: where the manifest is.
-        decode: if given, every stored picture is decoded as well and its size checked
-            (``mimic verify --deep``).
+        decode: if given, every stored picture is decoded as well and its size checked, and so is
+            every depth and every label map (``mimic verify --deep``).
 
     Raises:
         MissingError: there is no manifest.
@@ -125,6 +126,8 @@ def _check_shard(
     except (DamagedError, SchemaError) as error:
         yield Finding(index, str(error).removeprefix(f"{storage.join(index)}: "))
         return
+    if set(table.column_names) ^ set(SAMPLES.names) <= set(SHARE_COLUMNS):
+        table = completed(table, SAMPLES)  # as an earlier version wrote it
     if not table.schema.equals(SAMPLES):
         yield Finding(index, "its columns are not those of the schema")
         return
@@ -146,33 +149,26 @@ def _check_tar(
     file: Any, name: str, rows: list[Row], manifest: Manifest, decode: Decode | None
 ) -> Iterator[Finding]:
     """Walk the tar once, with the index: each header must be the one that its member asks for."""
-    at = 0
-    for row in rows:
-        pieces: dict[str, bytes] = {}
-        for member in row["members"]:
-            file.seek(at)
-            data = file.read(BLOCK + member["size"])
-            if (
-                member["offset"] != at + BLOCK
-                or data[:BLOCK] != header(member["name"], member["size"])
-                or len(data) < BLOCK + member["size"]
-            ):
-                yield Finding(name, f"member {member['name']} is not where the index says")
-                return
-            pieces[member["name"].removeprefix(f"{row['key']}.")] = data[BLOCK:]
-            at += BLOCK + member["size"] + -member["size"] % BLOCK
-        for problem in _check_sample(row, pieces, manifest, decode):
-            yield Finding(name, f"sample {row['key']}: {problem}")
-    file.seek(at)
-    rest = file.read()
-    if rest.strip(b"\0") or not 2 * BLOCK <= len(rest) <= 2 * BLOCK + tarfile.RECORDSIZE:
-        yield Finding(name, "does not end where the index says")
+    tar = TarReader(file)
+    try:
+        for row in rows:
+            prefix = f"{row['key']}."
+            pieces = {m["name"].removeprefix(prefix): tar.member(**m) for m in row["members"]}
+            for problem in _check_sample(row, pieces, manifest, decode):
+                yield Finding(name, f"sample {row['key']}: {problem}")
+        tar.end()
+    except ValueError as error:
+        yield Finding(name, str(error))
 
 
 def _check_sample(
     row: Row, pieces: dict[str, bytes], manifest: Manifest, decode: Decode | None
 ) -> Iterator[str]:
-    expected = ["corr_1_2.npy", "json", *(f"view{n + 1}.jpg" for n in range(len(row["views"])))]
+    numbers = range(1, len(row["views"]) + 1)
+    maps = {n: suffix for n, suffix in enumerate(COVIS_SUFFIXES, 1) if row["labels_12"] is not None}
+    depths = {n: f"depth{n}.png" for n in numbers if f"depth{n}.png" in pieces}
+    pictures = {n: f"view{n}.jpg" for n in numbers}
+    expected = ["corr_1_2.npy", *maps.values(), *depths.values(), "json", *pictures.values()]
     if list(pieces) != expected:
         yield f"its members are {list(pieces)}, not {expected}"
         return
@@ -183,8 +179,17 @@ def _check_sample(
     except (ValueError, KeyError, TypeError, IndexError) as error:
         yield f"its JSON does not fit the schema ({error})"
     yield from _corr_problems(pieces["corr_1_2.npy"], row)
-    for number, view in enumerate(row["views"], start=1):
-        yield from _picture_problems(pieces[f"view{number}.jpg"], number, view, decode)
+    if decode is not None:
+        images: tuple[tuple[str, dict[int, str], Decode], ...] = (
+            ("view", pictures, decode),
+            ("depth", depths, decode_depth),
+            ("label map of view", maps, decode_labels),
+        )
+        for kind, members, read in images:
+            for number, name in members.items():
+                view = row["views"][number - 1]
+                yield from _image_problems(pieces[name], f"{kind} {number}", view, read)
+        yield from _share_problems(pieces, row)
 
 
 _SOURCE_FIELDS = ("kind", "dataset", "item", "scene", "unit")
@@ -208,8 +213,16 @@ def _json_against_index(meta: dict[str, Any], row: Row, manifest: Manifest) -> I
             [view["size"] for view in meta["views"]],
             [[view["width"], view["height"]] for view in row["views"]],
         ),
+        **{
+            name: (
+                [_flattened(view[name]) for view in meta["views"]],
+                [view[name] for view in row["views"]],
+            )
+            for name in ("intrinsics", "cam_to_world")
+        },
         "homography": (_flattened(edge["homography"]), index_edge["homography"]),
         **{name: (edge[name], index_edge[name]) for name in ("matches", "inliers", "scale_ratio")},
+        **{name: (edge.get(name), index_edge[name]) for name in SHARE_COLUMNS},
         **{n: (edge["overlap"][n], index_edge[f"overlap_{n}"]) for n in OVERLAPS},
     }
     for name, (said, indexed) in pairs.items():
@@ -242,13 +255,22 @@ def _corr_problems(data: bytes, row: Row) -> Iterator[str]:
             yield f"its correspondence leaves the patch grid of view {number + 1}"
 
 
-def _picture_problems(data: bytes, number: int, view: Row, decode: Decode | None) -> Iterator[str]:
-    if decode is None:
-        return
+def _share_problems(pieces: dict[str, bytes], row: Row) -> Iterator[str]:
+    """Whether the numbers of the index are those of the label maps, as far as these are whole."""
+    for name, suffix in zip(SHARE_COLUMNS, COVIS_SUFFIXES, strict=True):
+        try:
+            counted = label_shares(decode_labels(pieces[suffix])) if suffix in pieces else None
+        except ValueError:
+            continue
+        if row[name] != counted:
+            yield f"the index and its label map differ in {name}"
+
+
+def _image_problems(data: bytes, what: str, view: Row, decode: Decode) -> Iterator[str]:
     try:
         height, width = decode(data).shape[:2]
     except ValueError as error:
-        yield f"view {number} cannot be decoded ({error})"
+        yield f"{what} cannot be decoded ({error})"
         return
     if (width, height) != (view["width"], view["height"]):
-        yield f"view {number} is {width} x {height}, the index says otherwise"
+        yield f"{what} is {width} x {height}, the index says otherwise"

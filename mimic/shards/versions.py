@@ -27,7 +27,20 @@ def versions() -> dict[str, str]:
         "av": _version("av"),
         "pyarrow": _version("pyarrow"),
         "cpu": _instructions(),
+        **_renderers(),
     }
+
+
+def _renderers() -> dict[str, str]:
+    """What draws scenes, and reads their textures, as far as it is installed."""
+    names = {
+        "pillow": "pillow",
+        "trimesh": "trimesh",
+        "embreex": "embreex",
+        "habitat": "habitat-sim",
+    }
+    found = {name: _version(package) for name, package in names.items()}
+    return {name: value for name, value in found.items() if value != "absent"}
 
 
 def merged(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,8 @@ GAP_BYTES = 64 << 10
 """Stored pieces of one file that lie closer than this are fetched with one read."""
 READS_AT_ONCE = 16
 """Parallel reads from an object store (a local disk is read in order)."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,18 @@ def write_shard(task: ShardTask) -> ShardEntry:
         for key, source, (edge, frames) in zip(pairs.keys, pairs.sources, rows, strict=True)
     ]
     digest = _digest(task, metas)
-    done = _finished(task, digest)
+    done = finished(task.out, task.name, digest)
     if done is not None:
-        return done
-    tar_name, index_name = f"{task.name}.tar", f"{task.name}.parquet"
+        return ShardEntry(task.split, len(pairs), *done)
+    tar_name = f"{task.name}.tar"
     pieces = fetch(task.source, list(pairs.places()))
     corrs = [_corr(task, number, row, pieces) for number, row in enumerate(rows)]
     pictures = [pieces[place] for place in pairs.pictures]
-    contents = map(members_of, metas, corrs, zip(pictures[::2], pictures[1::2], strict=True))
+    depths, covis = (
+        [None if place is None else pieces[place] for place in places]
+        for places in (pairs.depths, pairs.covis)
+    )
+    contents = map(members_of, metas, corrs, _by_pair(pictures), _by_pair(depths), _by_pair(covis))
     with task.out.staged(tar_name) as path, path.open("xb") as file:
         tar = TarWriter(file)
         members = [
@@ -77,9 +84,29 @@ def write_shard(task: ShardTask) -> ShardEntry:
     tar_entry = FileEntry(tar_name, tar.size, tar.sha256)
     counts = [corr_count(corr) for corr in corrs]
     table = index_table(pairs, task.split, task.context.patch_size, counts, members)
-    index = to_parquet(with_metadata(table, {"tar": asdict(tar_entry), "task": digest}))
-    task.out.write(index_name, index)
-    return ShardEntry(task.split, len(pairs), tar_entry, file_entry(index_name, index))
+    index_entry = commit_index(task.out, task.name, table, tar_entry, digest)
+    return ShardEntry(task.split, len(pairs), tar_entry, index_entry)
+
+
+def commit_index(
+    out: Storage, name: str, table: pa.Table, tar: FileEntry, digest: str
+) -> FileEntry:
+    """Write the index of a shard whose tar is committed; with it the task (its ``digest``) is done.
+
+    Args:
+        out: where the tar is.
+        name: of the shard, without suffix.
+        table: rows of ``schemas.SAMPLES``.
+        tar: the tar's entry.
+        digest: identifies the task: equal digests give equal bytes.
+    """
+    index = to_parquet(with_metadata(table, {"tar": asdict(tar), "task": digest}))
+    out.write(f"{name}.parquet", index)
+    return file_entry(f"{name}.parquet", index)
+
+
+def _by_pair(of_views: list[_T]) -> Iterator[tuple[_T, _T]]:
+    return zip(of_views[::2], of_views[1::2], strict=True)
 
 
 def file_entry(name: str, data: bytes) -> FileEntry:
@@ -147,12 +174,14 @@ def _corr(
 def _digest(task: ShardTask, metas: Sequence[bytes]) -> str:
     """Identifies a shard's content: equal digests give equal bytes.
 
-    Where pieces lie does not count: a frame id stands for its picture's bytes, and a stored
-    correspondence follows from the homography (unless it came from elsewhere, as bytes).
+    Where pieces lie does not count: a frame id stands for the bytes of its picture and depth, and a
+    stored correspondence and label maps follow from the frames and the config (unless it came from
+    elsewhere, as bytes).
     """
     pairs = task.pairs
     beyond_json = [pairs.edges[name].to_pylist() for name in ("slot_1", "slot_2", "verdict")]
-    sizes = [place.size for place in pairs.pictures]
+    places = (*pairs.pictures, *pairs.depths, *pairs.covis)
+    sizes = [None if place is None else place.size for place in places]
     head = [task.split, asdict(task.context), task.versions, beyond_json, sizes]
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     for meta, corr in zip(metas, pairs.corrs, strict=True):
@@ -162,17 +191,23 @@ def _digest(task: ShardTask, metas: Sequence[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _finished(task: ShardTask, digest: str) -> ShardEntry | None:
-    """The entry of a shard that an earlier, interrupted run has committed for this very task."""
-    tar_name, index_name = f"{task.name}.tar", f"{task.name}.parquet"
+def finished(out: Storage, name: str, digest: str) -> tuple[FileEntry, FileEntry] | None:
+    """Tar and index of a shard that an earlier, interrupted run has committed for this very task.
+
+    Args:
+        out: where the shard would be.
+        name: of the shard, without suffix.
+        digest: of the task.
+    """
+    tar_name, index_name = f"{name}.tar", f"{name}.parquet"
     try:
-        index = task.out.read(index_name)
+        index = out.read(index_name)
         schema = pq.read_schema(pa.BufferReader(index))
         if metadata_of(schema, "task") != digest:
             return None
         tar = FileEntry(**metadata_of(schema, "tar"))
-        if task.out.size(tar_name) != tar.size:
+        if out.size(tar_name) != tar.size:
             return None
     except (MissingError, OSError, ValueError):
         return None  # absent, or not a whole index: it is written (again)
-    return ShardEntry(task.split, len(task.pairs), tar, file_entry(index_name, index))
+    return tar, file_entry(index_name, index)

@@ -7,17 +7,29 @@ from contextlib import AbstractContextManager
 
 from mimic.config import Config
 from mimic.errors import MimicError
+from mimic.sampling.unseen import Unseen
 from mimic.sources.base import Order, Source
 from mimic.sources.frames import FrameSource
 from mimic.sources.pairs import PairSource
 from mimic.sources.photos import PhotoSource
 from mimic.sources.places import find
-from mimic.sources.recognise import Recognised, recognise_files
+from mimic.sources.recognise import Recognised, recognise_files, registered_scenes, replayed
+from mimic.sources.rgbd import RgbdSource
+from mimic.sources.scenes import SceneSource
 from mimic.sources.video import VideoSource
 from mimic.types import Frame, Skipped, SourceItem, WorkUnit
 
 SOURCES: dict[str, Source] = {
-    source.kind: source for source in (VideoSource(), PhotoSource(), FrameSource(), PairSource())
+    source.kind: source
+    for source in (
+        VideoSource(),
+        PhotoSource(),
+        FrameSource(),
+        PairSource(),
+        RgbdSource(),
+        SceneSource("raycast"),
+        SceneSource("habitat"),
+    )
 }
 """Every kind of source, by its name."""
 
@@ -37,6 +49,9 @@ def recognise(where: str, config: Config) -> Recognised:
     Raises:
         MimicError: a missing path, an empty folder, a glob without a match, nothing to mine.
     """
+    known = registered_scenes(where, config) or replayed(where, config)
+    if known is not None:
+        return known
     return recognise_files(find(where, lists=config.source.kind != "pairs"), config)
 
 
@@ -74,7 +89,7 @@ def split(item: SourceItem, config: Config) -> list[WorkUnit]:
 
 def open_unit(
     unit: WorkUnit, config: Config, margin_slots: int
-) -> AbstractContextManager[Iterator[Frame]]:
+) -> AbstractContextManager[Iterator[Frame | Unseen]]:
     """Frames of a unit's owned slots, then of ``margin_slots`` more, in slot order."""
     return source_of(unit.item.kind).open(unit, config, margin_slots)
 

@@ -18,20 +18,27 @@ from typing import Literal, Protocol
 
 from mimic.config import Config
 from mimic.ids import seed_of, stable_id
+from mimic.sampling.unseen import Unseen
 from mimic.storage import Storage
 from mimic.types import Frame, Skipped, SourceItem, Span, WorkUnit
 
-Order = Literal["sequence", "group", "listed"]
-"""What slots mean to a sampler: consecutive in time, unordered, or pairs (2i, 2i + 1)."""
+Order = Literal["sequence", "group", "listed", "walk", "posed"]
+"""What slots mean to a sampler: consecutive in time, unordered, pairs (2i, 2i + 1), walks of so
+many views each (:data:`mimic.sampling.walks.VIEWS`), or a sequence whose geometry is known: of that
+a unit is handed all frames, whichever it owns, to be looked at as far as it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a source: ``name`` relative to the source's root (posix), its address, its size."""
+    """A file of a source: ``name`` relative to the source's root (posix), its address, its size.
+
+    ``settings`` say what is known of it that is not in it: its item has them, too.
+    """
 
     name: str
     uri: str
     size: int
+    settings: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def at(cls, name: str, address: str, size: int) -> File:
@@ -75,8 +82,10 @@ class Source(Protocol):
 
     def open(
         self, unit: WorkUnit, config: Config, margin_slots: int
-    ) -> AbstractContextManager[Iterator[Frame]]:
+    ) -> AbstractContextManager[Iterator[Frame | Unseen]]:
         """Frames of the unit's owned slots, then of ``margin_slots`` more, in slot order.
+
+        Those that cost something to make may be :class:`Unseen` until they are looked at.
 
         Slots without a frame are left out. The iterator is valid inside the ``with`` block.
 
@@ -94,6 +103,7 @@ def unit_of(
     footage_s: float,
     estimated_s: float,
     estimated_pairs: float,
+    resources: str = "cpu",
 ) -> WorkUnit:
     """A work unit with its id and seed (law 1)."""
     unit_id = stable_id(
@@ -107,6 +117,7 @@ def unit_of(
         footage_s=footage_s,
         estimated_s=estimated_s,
         estimated_pairs=estimated_pairs,
+        resources=resources,
     )
 
 
@@ -115,7 +126,7 @@ def placed(item: SourceItem, config: Config) -> SourceItem:
     pattern = config.source.scene_regex
     match = re.search(pattern, item.name) if pattern else None
     scene = match.group(1) if match and match.group(1) else item.name
-    return replace(item, scene=scene, dataset=config.source.dataset)
+    return replace(item, scene=scene, dataset=config.source.dataset or item.dataset)
 
 
 @lru_cache(maxsize=256)

@@ -38,7 +38,7 @@ def find(where: str, *, lists: bool = True) -> Place:
         raise MimicError("--source is empty: name a file, a folder, a glob, a list or a URL")
     if _is_glob(where):
         return _from_glob(where)
-    storage, name = _split(where)
+    storage, name = split_address(where)
     if not _is_remote(where) and Path(storage.join(name)).is_dir():
         return _from_folder(where, Storage(storage.join(name)))
     try:
@@ -179,7 +179,7 @@ def _is_remote(where: str) -> bool:
     return "://" in where and not where.startswith("file://")
 
 
-def _split(where: str) -> tuple[Storage, str]:
+def split_address(where: str) -> tuple[Storage, str]:
     """The folder and the name of an address."""
     if not _is_remote(where):
         path = Path(where.removeprefix("file://")).expanduser().absolute()

@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 from mimic.config import Config
 from mimic.errors import MimicError
+from mimic.simulators import Kind
+from mimic.simulators.habitat import installed
 from mimic.sources import frames, pairs
 from mimic.sources.base import File
 from mimic.sources.places import Place
+from mimic.sources.registries import SceneEntry, parse_registry, resolve
+from mimic.sources.replay import poses_head, replayed_scenes
+from mimic.sources.rgbd import find_sequences
+from mimic.sources.scene_files import belongings, scenes_among
 from mimic.types import Skipped
 
 # fmt: off
@@ -49,7 +55,18 @@ _CAMERA_NAME = re.compile(
 )
 """Prefixes that cameras give to single photos, which are numbered, too."""
 
-_WORDS = {"video": "video", "photos": "photo", "frames": "extracted frame", "pairs": "pair list"}
+_WORDS = {
+    "video": "video",
+    "photos": "photo",
+    "frames": "extracted frame",
+    "pairs": "pair list",
+    "rgbd": "RGB-D sequence",
+    "raycast": "scene",
+    "habitat": "scene",
+}
+
+
+_RENDERED = {"raycast": " (seen by the built-in ray caster)", "habitat": " (seen by habitat-sim)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +77,25 @@ class Recognised:
     files: dict[str, list[File]] = field(default_factory=dict)
     skipped: tuple[Skipped, ...] = ()
     forced: bool = False
+    replay: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files of each kind."""
-        return {kind: len(files) for kind, files in self.files.items()}
+        """Files of each kind; of RGB-D sequences, which are made of many, how many there are."""
+        return {
+            kind: len(find_sequences(files)[0]) if kind == "rgbd" else len(files)
+            for kind, files in self.files.items()
+        }
 
     @property
     def sentence(self) -> str:
         """For example: ``videos/: 20 videos, 8 photos (recognised; force with --kind)``."""
-        parts = [_counted(len(files), _WORDS[kind]) for kind, files in self.files.items()]
+        parts = [
+            _counted(number, _WORDS[kind]) + _RENDERED.get(kind, "")
+            for kind, number in self.counts.items()
+        ]
+        if self.replay:
+            return f"{self.where}: recorded views of {', '.join(parts)}"
         how = "as forced" if self.forced else "recognised; --kind forces it"
         return f"{self.where}: {', '.join(parts)} ({how})"
 
@@ -81,12 +107,12 @@ def recognise_files(place: Place, config: Config) -> Recognised:
         MimicError: nothing there can be mined.
     """
     kind = config.source.kind
-    by_kind, skipped = _by_suffix(place) if kind == "auto" else _forced(place, kind)
+    by_kind, skipped = _by_suffix(place, config) if kind == "auto" else _forced(place, kind)
     if kind == "auto":
         _move_frames(by_kind)
     by_kind = {name: files for name, files in by_kind.items() if files}
     if not by_kind:
-        what = "videos or pictures" if kind == "auto" else _counted(2, _WORDS[kind])[2:]
+        what = "videos, pictures or 3D scenes" if kind == "auto" else _counted(2, _WORDS[kind])[2:]
         raise MimicError(
             f"--source {place.where}: holds {_counted(len(place.files), 'file')}, but no {what}; "
             "name another place, or force what it is with --kind"
@@ -94,10 +120,63 @@ def recognise_files(place: Place, config: Config) -> Recognised:
     return Recognised(place.where, by_kind, tuple(skipped), forced=kind != "auto")
 
 
-def _by_suffix(place: Place) -> tuple[dict[str, list[File]], list[Skipped]]:
+def registered_scenes(where: str, config: Config) -> Recognised | None:
+    """The scenes of a data set by its name (``hm3d/val:/data/hm3d``); None for all else.
+
+    Raises:
+        MimicError: the data set is not there, or has no such split.
+    """
+    named = parse_registry(where)
+    if named is None:
+        return None
+    name, split, root = named
+    kind = renderer_of(config)
+    entries = resolve(name, root, split, habitat=kind == "habitat")
+    files = [_registered(name, entry) for entry in entries]
+    return Recognised(where, {kind: files}, forced=config.source.kind == kind)
+
+
+def replayed(where: str, config: Config) -> Recognised | None:
+    """The scenes of a poses file; None for a source that is none.
+
+    Raises:
+        MimicError: the config is not that of the poses, or a scene is missing or another one.
+    """
+    head = poses_head(where)
+    if head is None:
+        return None
+    kind, files = replayed_scenes(where, head, config)
+    return Recognised(where, {kind: files}, replay=True)
+
+
+def renderer_of(config: Config) -> Kind:
+    """Who renders scenes: whom the config forces, else habitat-sim where it is installed."""
+    kind = config.source.kind
+    if kind == "raycast" or kind == "habitat":
+        return kind
+    return "habitat" if installed() else "raycast"
+
+
+def _registered(name: str, entry: SceneEntry) -> File:
+    known = {"dataset": name, "up": entry.up}
+    if entry.scene_dataset_config is not None:
+        known["scene_dataset"] = entry.scene_dataset_config
+    return replace(entry.file, settings=tuple(sorted(known.items())))
+
+
+def _by_suffix(place: Place, config: Config) -> tuple[dict[str, list[File]], list[Skipped]]:
     found: dict[str, list[File]] = {"video": [], "photos": [], "frames": [], "pairs": []}
     audio, others = [], []
+    kind = renderer_of(config)
+    scenes, parts = scenes_among(place.files, prefer_basis=kind == "habitat")
+    theirs = {*scenes, *parts, *belongings(scenes, place.files)}
+    found[kind] = scenes
+    _, of_sequences = find_sequences([file for file in place.files if file not in theirs])
+    found["rgbd"] = [file for file in place.files if file in of_sequences]
+    theirs |= of_sequences
     for file in place.files:
+        if file in theirs:
+            continue
         suffix = _suffix(file)
         if suffix in IMAGE_SUFFIXES:
             found["photos"].append(file)
@@ -117,6 +196,17 @@ def _by_suffix(place: Place) -> tuple[dict[str, list[File]], list[Skipped]]:
 
 def _forced(place: Place, kind: str) -> tuple[dict[str, list[File]], list[Skipped]]:
     """Everything that may be of the kind: named files are taken at the user's word."""
+    if kind == "rgbd":
+        _, theirs = find_sequences(place.files)
+        others = [file for file in place.files if file not in theirs]
+        return {kind: [f for f in place.files if f in theirs]}, _left_out(
+            others, "unknown", "not of an RGB-D sequence"
+        )
+    if kind in {"raycast", "habitat"}:
+        scenes, parts = scenes_among(place.files, prefer_basis=kind == "habitat")
+        theirs = {*scenes, *parts, *belongings(scenes, place.files)}
+        others = [file for file in place.files if file not in theirs]
+        return {kind: scenes}, _left_out(others, "unknown", "not a scene")
     suffixes = {
         "video": VIDEO_SUFFIXES,
         "photos": IMAGE_SUFFIXES,

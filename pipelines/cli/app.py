@@ -13,6 +13,7 @@ from pipelines.cli import (
     export_shards,
     import_pairs,
     inspect_pairs,
+    label,
     mine,
     pack,
     plan,
@@ -22,7 +23,7 @@ from pipelines.cli import (
 )
 
 COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
-    ("demo", "Start here", demo.demo, ("mimic demo --out demo",)),
+    ("demo", "Start here", demo.demo, ("mimic demo --out demo", "mimic demo --scene --out demo")),
     (
         "plan",
         "Mine",
@@ -39,6 +40,8 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
             "mimic mine --source photos/ --out shards/ --overlap 0.3 0.8 "
             "--set source.photos.group_regex='([^/]+)_[0-9]+'",
             "mimic mine --source s3://bucket/videos --out s3://bucket/shards --address auto",
+            "mimic mine --source scenes/ --out shards/ --walk croco --depth",
+            "mimic mine --source hm3d/val:/data/hm3d --out shards/",
         ),
     ),
     (
@@ -57,6 +60,12 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
         ),
     ),
     (
+        "label",
+        "Mine",
+        label.label,
+        ("mimic label shards/ --out labelled/", "mimic label shards/ --out all/ --only-labelled"),
+    ),
+    (
         "stats",
         "Look",
         stats.stats,
@@ -70,6 +79,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
             "mimic inspect shards/",
             "mimic inspect shards/ --what rejected --out rejected.png",
             "mimic inspect shards/ --what zoom --order random --count 50",
+            "mimic inspect labelled/ --labels --out labels.png",
         ),
     ),
     ("verify", "Look", verify.verify, ("mimic verify shards/", "mimic verify shards/ --deep")),
@@ -86,6 +96,7 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
         (
             "mimic export shards/ --out pairs/ --layout croco",
             "mimic export shards/ --out pairs/ --any-size",
+            "mimic export shards/ --out poses/ --layout poses",
         ),
     ),
 )

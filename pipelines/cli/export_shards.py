@@ -16,6 +16,7 @@ class Layout(StrEnum):
 
     MIMIC = "mimic"
     CROCO = "croco"
+    POSES = "poses"
 
 
 def export_shards(
@@ -33,7 +34,8 @@ def export_shards(
         Layout,
         typer.Option(
             "--layout",
-            help="mimic: a folder a pair with its patches. croco: pictures and a list of pairs.",
+            help="mimic: a folder a pair with its patches. croco: pictures and a list of pairs. "
+            "poses: of walks through scenes, where the cameras stood, to render them again.",
             rich_help_panel=o.WHAT,
         ),
     ] = Layout.MIMIC,
@@ -58,7 +60,7 @@ def export_shards(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
-    """Write shards in another project's layout: MIMIC's folders or CroCo's list.
+    """Write shards in another layout: MIMIC's folders, CroCo's list, or poses without pictures.
 
     The list of pairs is written last.
     """
@@ -69,6 +71,10 @@ def export_shards(
     found, target = Shards(shards), Storage(out)
     if layout is Layout.CROCO:
         count = export_croco(found, target, split=split)
+    elif layout is Layout.POSES:
+        from pipelines.poses import poses_of_shards
+
+        count = poses_of_shards(found, target, split=split).samples
     else:
         count = export_mimic(found, target, split=split, any_size=any_size)
     if as_json:

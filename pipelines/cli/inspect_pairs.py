@@ -51,18 +51,27 @@ def inspect_pairs(
             rich_help_panel=o.WHAT,
         ),
     ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="Show which pixels the other view sees, of pairs that are labelled (mimic label).",
+            rich_help_panel=o.WHAT,
+        ),
+    ] = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
     """Write a contact sheet: pairs with matching patches in matching colours.
 
-    Or the pairs that were rejected, with the reason and the value that decided.
+    Or the pairs that were rejected, with the reason and the value that decided; or, with --labels,
+    what the other view sees: co-visible green, occluded red, outside blue, unknown grey.
     """
     from mimic.report import Choice, write_sheets
     from mimic.report.choice import Order
 
-    choice = Choice(what, cast("Order", order), count, item)
+    choice = Choice(what, cast("Order", order), count, item, labels)
     cards = write_sheets(shards, out, choice)
     if as_json:
         say.document({"sheet": str(out), "pairs": len(cards)})

@@ -1,4 +1,4 @@
-"""``mimic mine``: videos and photos in, shards out."""
+"""``mimic mine``: videos, photos and scenes in, shards out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ def mine(
     source: o.Source,
     out: o.Out,
     kind: o.Kind = None,
+    walk: o.Walk = None,
+    scenes: o.Scenes = None,
     dataset: o.Dataset = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
@@ -19,6 +21,8 @@ def mine(
     overlap: o.OverlapRange = None,
     size: o.Size = None,
     patch_size: o.PatchSize = None,
+    depth: o.StoreDepth = False,
+    poses_only: o.PosesOnly = False,
     val_share: o.ValShare = None,
     samples_per_shard: o.SamplesPerShard = None,
     keep_edges: o.KeepEdges = None,
@@ -31,7 +35,7 @@ def mine(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> int:
-    """Turn videos or photos into shards of pairs with patch correspondences.
+    """Turn videos, photos or 3D scenes into shards of pairs with patch correspondences.
 
     Interrupted or killed, the same line again finishes the job; with more
     files in the source, it adds what is new.
@@ -40,7 +44,12 @@ def mine(
         config,
         assignments,
         overlap,
+        o.recorded_config(source),
         kind=kind,
+        walk=walk,
+        scenes=scenes,
+        depth=depth,
+        poses_only=poses_only,
         dataset=dataset,
         preset=preset,
         seed=seed,

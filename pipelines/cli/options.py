@@ -25,8 +25,9 @@ Source = Annotated[
     str,
     typer.Option(
         "--source",
-        help="Videos or pictures: a file, a folder, a glob, a text list or a pair list (CSV, JSON "
-        "lines, parquet), here or at an address such as s3://bucket/videos.",
+        help="Videos, pictures, RGB-D sequences or 3D scenes: a file, a folder, a glob, a text list, a pair list "
+        "(CSV, JSON lines, parquet) or poses.parquet, here or at an address such as "
+        "s3://bucket/videos; or a data set of scenes by its name, such as hm3d/val:/data/hm3d.",
         show_default=False,
         rich_help_panel=WHAT,
     ),
@@ -44,9 +45,47 @@ Kind = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="Force what the source is: video, photos, frames or pairs (default: recognised).",
+        help="Force what the source is: video, photos, frames, pairs, rgbd, or scenes seen by "
+        "raycast or habitat (default: recognised).",
         show_default=False,
         rich_help_panel=WHAT,
+    ),
+]
+Scenes = Annotated[
+    str | None,
+    typer.Option(
+        "--scenes",
+        metavar="FOLDER",
+        help="Where the scenes of a poses file are (default: beside it).",
+        show_default=False,
+        rich_help_panel=WHAT,
+    ),
+]
+Walk = Annotated[
+    str | None,
+    typer.Option(
+        "--walk",
+        help="How scenes are walked: mimic (views around, after turns and steps) or croco (a view, "
+        "and one that looks at what it saw).",
+        show_default=False,
+        rich_help_panel=WHAT,
+    ),
+]
+PosesOnly = Annotated[
+    bool,
+    typer.Option(
+        "--poses-only",
+        help="Of scenes: write poses.parquet instead of pictures; whoever has the scenes makes "
+        "the same shards of it.",
+        rich_help_panel=KEEP,
+    ),
+]
+StoreDepth = Annotated[
+    bool,
+    typer.Option(
+        "--depth",
+        help="Store depth, too, where the source has it (uint16 millimetres).",
+        rich_help_panel=KEEP,
     ),
 ]
 Dataset = Annotated[
@@ -233,8 +272,22 @@ _KEYS = {
     "address": "run.address",
     "cpus": "run.cpus",
     "keep_parts": "run.keep_parts",
+    "walk": "source.scene.walk",
+    "depth": "image.depth",
+    "poses_only": "run.poses_only",
+    "scenes": "run.scenes",
 }
 """Option name to config key, for those that are one value."""
+
+
+def recorded_config(source: str) -> dict[str, Any] | None:
+    """The config that the views of a poses file were chosen with; None for any other source."""
+    if not source.endswith(".parquet"):
+        return None
+    from mimic.sources.replay import poses_head
+
+    head = poses_head(source)
+    return None if head is None else head.config
 
 
 def config_of(

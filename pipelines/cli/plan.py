@@ -19,6 +19,8 @@ _SHOWN = 20
 def plan(
     source: o.Source,
     kind: o.Kind = None,
+    walk: o.Walk = None,
+    scenes: o.Scenes = None,
     dataset: o.Dataset = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
@@ -35,7 +37,16 @@ def plan(
     CPU hours, pairs and bytes.
     """
     settings = o.config_of(
-        config, assignments, preset=preset, size=size, seed=seed, kind=kind, dataset=dataset
+        config,
+        assignments,
+        base=o.recorded_config(source),
+        preset=preset,
+        size=size,
+        seed=seed,
+        kind=kind,
+        walk=walk,
+        scenes=scenes,
+        dataset=dataset,
     )
     from pipelines.estimate import sharpened
     from pipelines.plan import make_plan

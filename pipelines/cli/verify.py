@@ -21,7 +21,7 @@ def verify(
     shards: o.Shards,
     deep: Annotated[
         bool,
-        typer.Option("--deep", help="Also decode every stored picture.", rich_help_panel=o.WHAT),
+        typer.Option("--deep", help="Also decode all that is stored.", rich_help_panel=o.WHAT),
     ] = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,

@@ -61,8 +61,6 @@ CPU_COUNT_S = 5.0
 CONNECT_S = 10.0
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size goes through the object store."""
-RESOURCES: dict[str, dict[str, Any]] = {"cpu": {"num_cpus": 1}}
-"""What a task of each resource class asks of Ray."""
 
 _NODE_LOST = (
     ray_errors.NodeDiedError,
@@ -177,7 +175,7 @@ class _Flight:
             lease = self._book.take(workers=cpus)
             if lease is None:
                 return
-            remote = _remote_lease(lease.units[0].resources)
+            remote = _remote_lease(*_resources(lease.units[0].resources, self._run))
             stream = remote(list(lease.units), self._work, self._run.memory_mb)
             self._tasks[stream] = _Task(lease)
 
@@ -265,14 +263,19 @@ def _lease(units: list[WorkUnit], work: Work, memory_mb: int) -> Iterator[_Start
         yield attempt(work, unit, memory_mb)
 
 
+def _resources(kind: str, run: RunConfig) -> tuple[float, float]:
+    """CPUs and the share of a GPU that a unit of a resource class asks of Ray."""
+    return 1, run.gpu_share if kind == "gpu" else 0
+
+
 @cache
-def _remote_lease(resources: str) -> Callable[..., Any]:
-    options = RESOURCES[resources]
+def _remote_lease(num_cpus: float, num_gpus: float) -> Callable[..., Any]:
     task = ray.remote(
         num_returns="streaming",
         max_retries=0,
         runtime_env={"env_vars": ONE_THREAD_ENV},
-        **options,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
     )(_lease)
     remote: Callable[..., Any] = task.remote
     return remote
@@ -284,7 +287,6 @@ def _task(function: Callable[[T], R], task: T, versions_asked: dict[str, str]) -
     return function(task)
 
 
-@cache
 def _check_tries(tries: int, error: Exception) -> None:
     """Give up on a pure task whose worker died once too often."""
     if tries >= TASK_TRIES:
@@ -294,6 +296,7 @@ def _check_tries(tries: int, error: Exception) -> None:
         ) from error
 
 
+@cache
 def _remote_task() -> Callable[..., Any]:
     # Ray's own retries are off: with them it aborted the driver once in a while ("Tried to complete
     # task that was not pending", Ray 2.60) when a worker died as it finished.

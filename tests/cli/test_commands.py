@@ -92,7 +92,7 @@ def test_pack_selects_again_and_keeps_the_rest_of_the_config(
 
 def test_kept_parts_can_be_loosened(document, tiny_videos: Path, tmp_path: Path) -> None:
     line = ["mine", "--source", tiny_videos, "--out", tmp_path / "o", "--executor", "serial"]
-    narrow = document(*line, "--overlap", 0.6, 0.65, "--keep-parts", "--keep-edges", 0.1)
+    narrow = document(*line, "--overlap", 0.55, 0.65, "--keep-parts", "--keep-edges", 0.1)
     wide = document("pack", tmp_path / "o", "--out", tmp_path / "w", "--overlap", 0.5, 0.75)
     assert wide["counts"]["samples"] > narrow["counts"]["samples"]
 

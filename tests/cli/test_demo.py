@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mimic.demo import videos
-from pipelines.cli import run
+from pipelines.cli import demo, run
 
 
 def _start_of(path):
@@ -33,3 +33,25 @@ def test_demo(
     assert run([*line, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["totals"]["samples"] > 0
     assert before == {p: p.read_bytes() for p in (tmp_path / "demo" / "shards").glob("*.tar")}
+
+
+def test_demo_of_the_scene(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "SCENE_SAMPLES", 1)
+    out = tmp_path / "demo"
+    line = ["demo", "--scene", "--out", str(out), "--executor", "serial"]
+    assert run(line) == 0
+    printed = capsys.readouterr()
+    assert str(out / "scene-report.html") in printed.out.replace("\n", "")
+    assert "mimic mine --source scenes/ --out shards/" in printed.out
+    assert "Traceback" not in printed.err
+    assert {path.name for path in out.iterdir()} == {"scenes", "scene-shards", "scene-report.html"}
+    before = {p: p.read_bytes() for p in (out / "scene-shards").glob("*.tar")}
+    assert run([*line, "--json"]) == 0
+    stats = json.loads(capsys.readouterr().out)
+    assert stats["totals"]["samples"] > 0
+    assert before == {p: p.read_bytes() for p in (out / "scene-shards").glob("*.tar")}
+    sheet, shards = tmp_path / "sheet.html", str(out / "scene-shards")
+    assert run(["inspect", shards, "--what", "overlap_low", "--out", str(sheet), "--quiet"]) == 0
+    assert "not stored" not in sheet.read_text()

@@ -30,7 +30,19 @@ def test_the_top_help_names_every_command(capsys: pytest.CaptureFixture[str]) ->
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
     assert set(NAMES) == {
-        *("plan", "mine", "pack", "stats", "inspect", "verify", "retry", "demo", "import", "export")
+        *(
+            "plan",
+            "mine",
+            "pack",
+            "stats",
+            "inspect",
+            "verify",
+            "retry",
+            "demo",
+            "import",
+            "export",
+            "label",
+        )
     }
     assert all(name in printed for name in NAMES)
 

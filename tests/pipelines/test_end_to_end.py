@@ -21,7 +21,7 @@ from s3_server import BUCKET, S3
 
 import pipelines.mine
 from mimic.config import Config, load_config
-from mimic.demo import frames_along, furnished_room, orbit
+from mimic.demo import frames_along, orbit
 from mimic.pyav import write_video
 from mimic.storage import Storage
 from pipelines.cli import run
@@ -63,11 +63,11 @@ def stored(s3: S3, folder: str, to: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def videos(tmp_path_factory: pytest.TempPathFactory, room_file: Path) -> Path:
     """Three videos of four seconds, two units each."""
     folder = tmp_path_factory.mktemp("end") / "videos"
     folder.mkdir()
-    frames = list(frames_along(furnished_room(), orbit(80)[:40], size=(192, 144)))
+    frames = list(frames_along(room_file, orbit(80)[:40], size=(192, 144)))
     for number in range(3):
         write_video(folder / f"{number}.mp4", frames[4 * number :][:32], fps=8)
     return folder

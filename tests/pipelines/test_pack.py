@@ -152,6 +152,18 @@ def test_the_order_is_a_global_shuffle_that_the_seed_decides(tmp_path: Path) -> 
     assert changes > len(scenes) / 2, "samples of one scene lie together"
 
 
+def test_the_seed_decides_the_split() -> None:
+    scenes = [f"scene {n}" for n in range(100)]
+    first, second = ([split_of(scene, seed, 0.5) for scene in scenes] for seed in (0, 1))
+    assert first != second
+
+
+def test_keys_stay_what_they_were() -> None:
+    """They are in people's lists, and in shards of earlier versions."""
+    assert pair_key("a", "b") == "834857c3cc5f6f291a5d"
+    assert pair_key("b", "a") == "7979832503fd311d4956"
+
+
 def test_val_share_is_a_share_of_the_scenes() -> None:
     scenes = [f"scene {n}" for n in range(2000)]
     plans = lay_out(
@@ -160,6 +172,13 @@ def test_val_share_is_a_share_of_the_scenes() -> None:
     shares = {plan.split: len(plan.samples) / 2000 for plan in plans}
     assert abs(shares["val"] - 0.25) < 0.03
     assert [plan.name for plan in plans] == ["train-000004", "val-000000"]
+
+
+def test_the_json_of_a_sample_is_one_line_with_sorted_keys(out: Storage) -> None:
+    packed(out, "a")
+    for sample in Shards(out).samples():
+        plain = json.dumps(sample.meta, sort_keys=True, separators=(",", ":"))
+        assert sample.read("json").decode() == f"{plain}\n"
 
 
 def test_the_index_locates_every_member_and_repeats_the_measures(out: Storage) -> None:
@@ -225,6 +244,18 @@ def test_a_key_that_two_units_share_is_kept_once_and_counted(out: Storage) -> No
     manifest = pack(reports, out, out, factory.config())
     assert manifest.counts["duplicates"] == manifest.counts["samples"] == 11
     assert set(Shards(out).index()["unit"].to_pylist()) == {part.unit.unit_id}
+
+
+def test_a_key_of_earlier_shards_is_not_taken_again(out: Storage) -> None:
+    part = factory.make_part("a")
+    twin = replace(part, unit=replace(part.unit, unit_id="~last"))
+    first = factory.report(part, out)
+    pack([first], out, out, factory.config())
+    manifest = pack([first, factory.report(twin, out)], out, out, factory.config())
+    assert manifest.units == 2
+    assert manifest.counts["duplicates"] == manifest.counts["samples"] == 11
+    assert len(Shards(out)) == 11
+    assert verify(out) == []
 
 
 def test_the_manifest_names_what_decides_bytes(out: Storage) -> None:
@@ -438,6 +469,39 @@ def test_a_finished_shard_of_an_interrupted_run_is_not_written_again(
     assert verify(out) == []
 
 
+def _first_larger(places: tuple[writer.Place, ...]) -> tuple[writer.Place, ...]:
+    return replace(places[0], size=places[0].size + 1), *places[1:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda task: replace(task, split="val"),
+        lambda task: replace(task, versions=(("numpy", "0.1"),)),
+        lambda task: replace(task, context=replace(task.context, outside_votes=True)),
+        lambda task: replace(
+            task, pairs=replace(task.pairs, pictures=_first_larger(task.pairs.pictures))
+        ),
+        lambda task: replace(
+            task, pairs=replace(task.pairs, corrs=(b"elsewhere", *task.pairs.corrs[1:]))
+        ),
+    ],
+    ids=["split", "versions", "context", "size of a picture", "correspondence from elsewhere"],
+)
+def test_another_task_is_told_apart(out: Storage, change: Callable[[Any], Any]) -> None:
+    tasks: list[Any] = []
+    pack(
+        factory.reports(out, *NAMES),
+        out,
+        out,
+        factory.config(),
+        run=lambda function, waiting: map(function, tasks.extend(waiting) or tasks),
+    )
+    metas = [b"{}"] * len(tasks[0].pairs)
+    assert writer._digest(change(tasks[0]), metas) != writer._digest(tasks[0], metas)
+    assert writer._digest(tasks[0], [b"{ }", *metas[1:]]) != writer._digest(tasks[0], metas)
+
+
 def test_shards_of_another_interrupted_run_are_not_mistaken_for_ours(tmp_path: Path) -> None:
     out, fresh = Storage(tmp_path / "out"), Storage(tmp_path / "fresh")
     reports = factory.reports(out, *NAMES)
@@ -456,6 +520,29 @@ def test_what_a_killed_larger_run_left_is_removed(out: Storage) -> None:
     assert not out.exists("train-000099.tar")
     assert not out.exists("val-000099.parquet")
     assert out.read("notes.txt") == b"mine"
+
+
+def test_strays_are_gone_before_the_manifest_is_there(
+    out: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is there, no later run looks for them."""
+    out.write("train-000099.tar", b"half")
+    for name in (".~train-000000.tar.0123456789ab", "graph/.~edges-000000.parquet.0123456789ab"):
+        out.write(name, b"half")
+    reports = factory.reports(out, *NAMES)
+    write = Storage.write
+
+    def dying(self: Storage, name: str, data: bytes) -> None:
+        if name == MANIFEST_NAME:
+            raise _KilledError
+        write(self, name, data)
+
+    monkeypatch.setattr(Storage, "write", dying)
+    with pytest.raises(_KilledError):
+        pack(reports, out, out, factory.config())
+    assert (root(out) / "train-000000.tar").exists()
+    names = [path.name for path in root(out).rglob("*")]
+    assert [name for name in names if "000099" in name or "~" in name] == []
 
 
 # ---------------------------------------------------------------- more units later
@@ -635,7 +722,14 @@ def test_damaged_shards_are_not_packed_again(out: Storage, tmp_path: Path) -> No
 PATCH = dict.fromkeys(("overlap_patch_12", "overlap_patch_21", "overlap_patch"), 0.75)
 EDGE = factory.edge_row(factory.unit("a"), 0, 2, **PATCH)
 FRAMES = {
-    f: {"width": 96, "height": 64, "shot": 0, "luminance_mean": 90.0}
+    f: {
+        "width": 96,
+        "height": 64,
+        "shot": 0,
+        "luminance_p95": 90.0,
+        "sharpness": 500.0,
+        "valid_share": None,
+    }
     for f in (EDGE["frame_1"], EDGE["frame_2"])
 }
 

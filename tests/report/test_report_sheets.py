@@ -14,7 +14,7 @@ from mimic.errors import MimicError
 from mimic.report import Choice, write_sheets
 from mimic.report.cards import Card, load_cards
 from mimic.report.choice import choose_rows
-from mimic.report.colours import DIM_ALPHA, PATCH_ALPHA, patch_colours, tinted
+from mimic.report.colours import DIM_ALPHA, PATCH_ALPHA, Layer, patch_colours, tinted
 from mimic.report.sheet_html import cards_html
 from mimic.report.sheet_png import draw_sheet, painted
 from mimic.report.stored import NOT_STORED
@@ -127,7 +127,7 @@ def test_the_pictures_of_a_sheet_are_painted_alike(folder: Path) -> None:
     layers = card.colours()
     assert layers is not None
     first, second = (
-        painted(view, layer, SIDE) for view, layer in zip(card.views, layers, strict=True)
+        painted(view, Layer(layer, SIDE)) for view, layer in zip(card.views, layers, strict=True)
     )
     assert first is not None
     assert second is not None
@@ -233,7 +233,7 @@ def test_frames_that_are_not_stored_are_said_and_come_last(folder: Path) -> None
     assert missing[0].views[0].missing == NOT_STORED
     assert missing[0].views[0].size == SIZE
     assert NOT_STORED in cards_html(missing[:1], "x")
-    assert painted(missing[0].views[0], None, SIDE) is None
+    assert painted(missing[0].views[0], None) is None
     assert draw_sheet(missing[:1]).ndim == 3
 
 

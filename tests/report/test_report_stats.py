@@ -185,7 +185,7 @@ def test_pairs_that_could_not_be_cut_are_said() -> None:
 
 KEYS = """
 version url preset config seed versions selection totals splits reasons sources items histograms
-curve mixing near_duplicate_share has_graph notes not_mined
+criteria labels curve mixing near_duplicate_share has_graph notes not_mined
 """
 TOTALS = """
 samples shards bytes units items scenes frames_measured frames_stored candidates kept rejected

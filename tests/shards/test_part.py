@@ -30,7 +30,7 @@ from mimic.shards.part import (
 from mimic.shards.tables import from_parquet, table_of, to_parquet
 from mimic.shards.tar import TarWriter, header
 from mimic.storage import Storage
-from schemas import EDGES, FRAMES, PART_EDGES, SchemaError
+from schemas import EDGES, FRAMES, PART_EDGES, PART_FRAMES, SchemaError
 
 
 def test_a_tar_is_reproducible_and_its_offsets_are_right() -> None:
@@ -77,7 +77,7 @@ def test_a_part_says_what_it_is(tmp_path: Path) -> None:
     assert (written.size, written.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
     frames, edges = read_part_tables(store, written)
-    assert frames.schema.equals(FRAMES)
+    assert frames.schema.equals(PART_FRAMES)
     assert edges.schema.equals(PART_EDGES)
     assert edges.select(EDGES.names).to_pylist() == list(part.edges)
     source = source_of_part(frames)
@@ -184,7 +184,9 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     row = frames.to_pylist()[0]
 
     _flip(path, row["jpeg_offset"] + 30)
-    with pytest.raises(DamagedError, match=rf"{written.name}: a stored picture or corr"):
+    with pytest.raises(
+        DamagedError, match=rf"{written.name}: a stored picture, depth, correspondence or"
+    ):
         read_jpeg(store, written, row)
     for at, size in (written.frames_table, written.edges_table):
         _flip(path, at + size // 3)

@@ -37,6 +37,7 @@ from mimic.geometry.covisibility import (
     seen_both,
 )
 from mimic.geometry.poses import look
+from mimic.geometry.surface import surface_of
 from mimic.simulators.base import Camera
 from mimic.simulators.raycast import Raycaster, RaycastSimulator, load_scene
 from mimic.types import UInt8Image
@@ -258,7 +259,7 @@ def grey_error(view: UInt8Image, other: UInt8Image, seen: Seen) -> Floats:
     return np.asarray(error)
 
 
-def inside_of(seen: Seen, other: UInt8Image) -> Bools:
+def inside_of(seen: Seen, other: NDArray[np.generic]) -> Bools:
     """Pixels (h, w) with a depth that land inside the other view, whatever their label."""
     height, width = other.shape[:2]
     x, y, z = seen.projected.x, seen.projected.y, seen.projected.z_m
@@ -346,11 +347,44 @@ def warped(other: UInt8Image, seen: Seen) -> UInt8Image:
     return picture
 
 
+def disagreement(view: PosedDepth, other: PosedDepth, seen: Seen) -> Floats:
+    """Of each pixel, how far it lies from the surface seen where it lands, as a share (h, w)."""
+    surface, width = surface_of(other.depth_m), other.depth_m.shape[1]
+    inside = inside_of(seen, other.depth_m)
+    x, y = (axis[inside] + np.float32(1) for axis in (seen.projected.x, seen.projected.y))
+    cell = y.astype(np.intp) * (width + 2) + x.astype(np.intp)
+    away = np.full(view.depth_m.shape, np.nan)
+    away[inside] = seen.projected.z_m[inside] * surface.inverse_depth(cell, x, y) - 1
+    return np.where(np.isfinite(away), away, np.nan)
+
+
+def by_disagreement(data: Path) -> Iterator[str]:
+    """What the tolerance is chosen by: grey differences by how much two depths disagree."""
+    edges = np.concatenate([-STEPS[:0:-1], STEPS])
+    spans = [f"{low:+.0%} to {high:+.0%}" for low, high in zip(edges, edges[1:], strict=False)]
+    yield "| recording: thousand pixels, grey difference | " + " | ".join(spans) + " |"
+    yield "| --- " * (len(spans) + 1) + "|"
+    for folder in sorted((data / "rgbd").iterdir()):
+        found: list[list[Floats]] = [[] for _ in spans]
+        frames = recorded(folder)
+        for first, second in list(pairs_of(frames))[::2]:
+            (rgb_1, one), (rgb_2, two) = frames[first], frames[second]
+            seen = seen_both(one, two)[0]
+            error, away = grey_error(rgb_1, rgb_2, seen), disagreement(one, two, seen)
+            for place, errors in enumerate(found):
+                errors.append(error[(away >= edges[place]) & (away < edges[place + 1])])
+        joined = [np.concatenate(errors) for errors in found]
+        cells = [f"{len(e) / 1e3:.1f}, {np.median(e):.1f}" if len(e) > 99 else "-" for e in joined]
+        yield f"| {folder.name} | " + " | ".join(cells) + " |"
+
+
 def tables(data: Path) -> Iterator[str]:
     """All tables."""
     yield from in_scenes(data)
     yield ""
     yield from in_recordings(data)
+    yield ""
+    yield from by_disagreement(data)
 
 
 if __name__ == "__main__":

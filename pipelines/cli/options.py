@@ -25,9 +25,9 @@ Source = Annotated[
     str,
     typer.Option(
         "--source",
-        help="Videos, pictures, RGB-D sequences or 3D scenes: a file, a folder, a glob, a text list, a pair list "
-        "(CSV, JSON lines, parquet) or poses.parquet, here or at an address such as "
-        "s3://bucket/videos; or a data set of scenes by its name, such as hm3d/val:/data/hm3d.",
+        help="Videos, pictures, RGB-D sequences or 3D scenes: a file, a folder, a glob, a text "
+        "list, a pair list (CSV, JSON lines, parquet) or poses.parquet, here or at an address such "
+        "as s3://bucket/videos; or a data set of scenes by its name, such as hm3d/val:/data/hm3d.",
         show_default=False,
         rich_help_panel=WHAT,
     ),

@@ -401,3 +401,15 @@ def test_stats_and_inspect_show_labels(
         assert (tmp_path / name).stat().st_size > 50_000
     assert run(["inspect", str(walked), "--labels", "--out", str(tmp_path / "x.png")]) == 2
     assert "mimic label" in capsys.readouterr().err
+
+
+def test_a_damaged_graph_is_named(walked: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("graph/edges-000000.parquet", "graph/units-000000.parquet")):
+        shards = tmp_path / f"shards{number}"
+        shutil.copytree(walked, shards)
+        data = bytearray((shards / name).read_bytes())
+        data[100] ^= 1
+        (shards / name).write_bytes(data)
+        with pytest.raises(DamagedError, match=name):
+            label(Storage(shards), Storage(tmp_path / f"out{number}"))
+        assert not (tmp_path / f"out{number}" / "manifest.json").exists()

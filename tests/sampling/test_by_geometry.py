@@ -267,6 +267,7 @@ def test_however_a_sequence_is_cut_units_find_the_same_pairs():
             range(cut, 44), views, wish, 4
         )
         assert parts == whole
+    assert partners_of(reversed(range(44)), views, wish, 4) == whole
     assert len(whole) > 44
     assert all(i < j for i, j in whole)
     assert whole == sorted(set(whole))

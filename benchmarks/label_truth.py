@@ -13,6 +13,7 @@ or the other view warped (recordings).
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -361,7 +362,7 @@ def disagreement(view: PosedDepth, other: PosedDepth, seen: Seen) -> Floats:
 def by_disagreement(data: Path) -> Iterator[str]:
     """What the tolerance is chosen by: grey differences by how much two depths disagree."""
     edges = np.concatenate([-STEPS[:0:-1], STEPS])
-    spans = [f"{low:+.0%} to {high:+.0%}" for low, high in zip(edges, edges[1:], strict=False)]
+    spans = [f"{low:+.0%} to {high:+.0%}" for low, high in itertools.pairwise(edges)]
     yield "| recording: thousand pixels, grey difference | " + " | ".join(spans) + " |"
     yield "| --- " * (len(spans) + 1) + "|"
     for folder in sorted((data / "rgbd").iterdir()):

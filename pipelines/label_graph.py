@@ -5,7 +5,6 @@ So that packing the labelled shards again finds in the graph what the samples sa
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from mimic.shards.layout import ID_TYPE
 from mimic.shards.reader import Shards
 from mimic.shards.sample import pair_key
 from mimic.shards.tables import from_parquet
+from mimic.shards.verify import check_file
 from mimic.storage import Storage
 from mimic.types import KEPT
 from schemas import EDGES, FileEntry, ShardEntry
@@ -41,20 +41,17 @@ def label_graph(
 ) -> tuple[FileEntry, ...]:
     """Write the graph of ``source`` to ``out``, where the labelled ``shards`` are."""
     known = _Known.of(out, shards)
-    return tuple(
-        rewritten(source.storage, entry.name, out, EDGES, known.filled)
-        if Path(entry.name).name.startswith("edges-")
-        else _copied(source.storage, entry, out)
-        for entry in source.manifest.graph
-    )
+    return tuple(_written(source.storage, entry, out, known) for entry in source.manifest.graph)
 
 
-def _copied(source: Storage, entry: FileEntry, out: Storage) -> FileEntry:
-    data = source.read(entry.name)
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        where = source.join(entry.name)
-        raise DamagedError(f"{where}: its SHA-256 is not the manifest's; mine again")
-    out.write(entry.name, data)
+def _written(source: Storage, entry: FileEntry, out: Storage, known: _Known) -> FileEntry:
+    """Edges with what is known, any other table as it is."""
+    damage = check_file(source, entry)
+    if damage is not None:
+        raise DamagedError(f"{source.join(entry.name)}: {damage.problem}; mine again")
+    if Path(entry.name).name.startswith("edges-"):
+        return rewritten(source, entry.name, out, EDGES, known.filled)
+    out.write(entry.name, source.read(entry.name))
     return entry
 
 

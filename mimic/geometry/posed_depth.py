@@ -33,10 +33,10 @@ class Tolerance:
     on both sides, between theirs, mixes two surfaces. ``normals``: ask besides, of the slope of
     the depth, that the other camera is in front of the surface.
 
-    The defaults on recorded depth (benchmarks/label_truth.py): nine of ten depths that should agree
-    do within 1 %, a hundredth of that many lie in any later step of 1 %, and beyond 5 % the colours
-    differ as much as those of hidden pixels do. So little hangs on the choice. 10 % is common for
-    pairs of photos and 5 cm for scenes; either takes thin things on a table for the table.
+    Why these defaults (benchmarks/label_truth.py): recorded depths of one surface mostly agree
+    within 1 %. Few pairs of depths lie 2 to 10 % apart, so little hangs on the choice, and colours
+    begin to differ there. Larger ones are in use (10 % for pairs of photos, 5 cm for scenes): they
+    take a thin thing for the table it lies on.
     """
 
     relative: float = 0.02

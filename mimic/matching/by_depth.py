@@ -11,10 +11,9 @@ from mimic.geometry.covisibility import (
     Labels,
     covisible,
     covisible_share,
-    labels,
     landing,
     scale_and_angle,
-    seen_from,
+    seen_both,
 )
 from mimic.matching.thumbs import thumb_measures
 from mimic.types import Directed, EdgeMeasures, Overlap, View
@@ -37,7 +36,8 @@ def label_maps(view_1: View, view_2: View) -> tuple[Labels, Labels] | None:
     posed_1, posed_2 = posed_depth(view_1), posed_depth(view_2)
     if posed_1 is None or posed_2 is None:
         return None
-    return labels(posed_1, posed_2), labels(posed_2, posed_1)
+    forward, backward = seen_both(posed_1, posed_2)
+    return forward.labels, backward.labels
 
 
 def measure_by_depth(
@@ -53,7 +53,7 @@ def measure_by_depth(
     stopped = filters.first_failed(filters.GATES, evidence, config) is not None
     if stopped or posed_1 is None or posed_2 is None:
         return measures
-    forward, backward = seen_from(posed_1, posed_2), seen_from(posed_2, posed_1)
+    forward, backward = seen_both(posed_1, posed_2)
     patch = patches.patch_map(
         landing(forward, view_2.size),
         landing(backward, view_1.size),

@@ -10,7 +10,7 @@ from mimic.sampling.by_geometry import WISHES, partners_of
 from mimic.sampling.window import Window
 from mimic.types import Edge, Span, View
 
-POINTS = 768
+POINTS, TABLE_PIXELS = 1024, 1 << 12
 """Of a coarse depth image, so many points tell how much of it another view sees."""
 
 
@@ -41,4 +41,4 @@ def _coarse(window: Window, slot: int) -> CoarseView | None:
     probe = window.probe(slot)
     if probe is None or not (probe.depth_m > 0).any():
         return None
-    return CoarseView.of(probe, points=POINTS)
+    return CoarseView.of(probe, points=POINTS, table=TABLE_PIXELS)

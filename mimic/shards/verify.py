@@ -72,11 +72,12 @@ _MISSING = "is missing"
 def damaged_files(storage: Storage, manifest: Manifest) -> list[Finding]:
     """The files that are not what the manifest says: missing, of another size or hash."""
     shards = [file for shard in manifest.shards for file in (shard.tar, shard.index)]
-    findings = (_check_file(storage, file) for file in (*shards, *manifest.graph))
+    findings = (check_file(storage, file) for file in (*shards, *manifest.graph))
     return [finding for finding in findings if finding is not None]
 
 
-def _check_file(storage: Storage, file: FileEntry) -> Finding | None:
+def check_file(storage: Storage, file: FileEntry) -> Finding | None:
+    """What is wrong with a file that a manifest lists; None if it is what it should be."""
     try:
         size = storage.size(file.name)
         if size != file.size:

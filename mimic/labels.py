@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mimic import opencv
-from mimic.geometry.covisibility import PosedDepth, covisible_share, scale_and_angle, seen_from
+from mimic.geometry.covisibility import PosedDepth, covisible_share, scale_and_angle, seen_both
 from mimic.types import Directed
 
 
@@ -26,7 +26,7 @@ class PairLabels:
 
 def label_pair(view_1: PosedDepth, view_2: PosedDepth) -> PairLabels:
     """Label both views of a pair (:func:`mimic.geometry.covisibility.labels`)."""
-    forward, backward = seen_from(view_1, view_2), seen_from(view_2, view_1)
+    forward, backward = seen_both(view_1, view_2)
     scale_ratio, angle_deg = scale_and_angle(view_1, view_2, forward) or (None, None)
     return PairLabels(
         maps=(opencv.encode_png(forward.labels), opencv.encode_png(backward.labels)),

@@ -299,7 +299,7 @@ class Verdict:
 class Edge:
     """A measured pair of views of one unit with its verdict. View 1 is the earlier frame.
 
-    ``labels``: the co-visibility labels of both views, each (h, w) uint8, where asked for.
+    ``labels``: the co-visibility labels of both views as PNG, where asked for.
     """
 
     frame_1: str
@@ -308,7 +308,7 @@ class Edge:
     slot_2: int
     measures: EdgeMeasures
     verdict: Verdict
-    labels: tuple[UInt8Image, UInt8Image] | None = None
+    labels: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

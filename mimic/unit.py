@@ -7,6 +7,7 @@ but the unit's seed, nothing kept between calls.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -14,7 +15,8 @@ from threadpoolctl import threadpool_limits
 from mimic import filters, opencv, sources, views
 from mimic.config import Config
 from mimic.graph import edge_row, frame_row
-from mimic.matching.by_depth import label_maps, measure_by_depth
+from mimic.labels import label_pair
+from mimic.matching.by_depth import measure_by_depth
 from mimic.matching.measure import measure as measure_matches
 from mimic.sampling import POLICIES, Window, margin_slots
 from mimic.types import Correspondences, Edge, EdgeMeasures, Part, View, WorkUnit
@@ -58,7 +60,9 @@ def _measure_in(window: Window, config: Config) -> Callable[[View, View], Edge]:
     def measure(view_1: View, view_2: View) -> Edge:
         measures = measured(view_1, view_2)
         verdict = filters.judge(view_1, view_2, measures, config)
-        stored = verdict.kept or _above_floor(measures, config)
+        labels = None
+        if config.labels.covis and (verdict.kept or _above_floor(measures, config)):
+            measures, labels = _labelled(view_1, view_2, measures)
         return Edge(
             frame_1=view_1.info.frame_id,
             frame_2=view_2.info.frame_id,
@@ -66,10 +70,23 @@ def _measure_in(window: Window, config: Config) -> Callable[[View, View], Edge]:
             slot_2=view_2.info.slot,
             measures=measures,
             verdict=verdict,
-            labels=label_maps(view_1, view_2) if config.labels.covis and stored else None,
+            labels=labels,
         )
 
     return measure
+
+
+def _labelled(
+    view_1: View, view_2: View, measures: EdgeMeasures
+) -> tuple[EdgeMeasures, tuple[bytes, bytes] | None]:
+    """The label maps of a pair, and its measures with the angle that only depth tells."""
+    posed_1, posed_2 = views.stored_posed_depth(view_1), views.stored_posed_depth(view_2)
+    if posed_1 is None or posed_2 is None:
+        return measures, None
+    found = label_pair(posed_1, posed_2)
+    if measures.viewpoint_angle_deg is None:
+        measures = replace(measures, viewpoint_angle_deg=found.viewpoint_angle_deg)
+    return measures, found.maps
 
 
 def _interval_s(view_1: View, view_2: View) -> float | None:
@@ -106,8 +123,7 @@ class _Book:
             if edge.measures.corr is not None:
                 self._corrs.pairs.setdefault(frames, edge.measures.corr)
             if edge.labels is not None and not self._config.run.poses_only:
-                there, back = edge.labels
-                self._covis[frames] = opencv.encode_png(there), opencv.encode_png(back)
+                self._covis[frames] = edge.labels
 
     def add_view(self, view: View) -> None:
         frame_id = view.info.frame_id

@@ -66,6 +66,15 @@ def posed_depth(view: View) -> PosedDepth | None:
     return PosedDepth(view.depth_m, view.original_to_stored @ info.intrinsics, info.cam_to_world)
 
 
+def stored_posed_depth(view: View) -> PosedDepth | None:
+    """The same of depth as it is stored, so that labels do not depend on when they are made."""
+    posed = posed_depth(view)
+    if posed is None:
+        return None
+    depth_m = depth_mm(posed.depth_m).astype(np.float32) / np.float32(1000)
+    return dataclasses.replace(posed, depth_m=depth_m)
+
+
 def depth_mm(depth_m: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Depth as it is stored: whole millimetres, 0 where there is none or it is beyond 65.5 m."""
     millimetres = np.rint(np.nan_to_num(depth_m, nan=0, posinf=0, neginf=0) * 1000.0)

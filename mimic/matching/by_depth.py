@@ -8,7 +8,6 @@ from mimic import filters
 from mimic.config import Config
 from mimic.geometry import patches
 from mimic.geometry.covisibility import (
-    Labels,
     covisible,
     covisible_share,
     landing,
@@ -29,15 +28,6 @@ def coarse_covis(view_1: View, view_2: View) -> Directed | None:
     if posed_1 is None or posed_2 is None:
         return None
     return covisible(posed_1, posed_2, step=COARSE_STEP)
-
-
-def label_maps(view_1: View, view_2: View) -> tuple[Labels, Labels] | None:
-    """The co-visibility labels of both views; None where depth or pose is missing."""
-    posed_1, posed_2 = posed_depth(view_1), posed_depth(view_2)
-    if posed_1 is None or posed_2 is None:
-        return None
-    forward, backward = seen_both(posed_1, posed_2)
-    return forward.labels, backward.labels
 
 
 def measure_by_depth(

@@ -112,7 +112,11 @@ def recognise_files(place: Place, config: Config) -> Recognised:
         _move_frames(by_kind)
     by_kind = {name: files for name, files in by_kind.items() if files}
     if not by_kind:
-        what = "videos, pictures or 3D scenes" if kind == "auto" else _counted(2, _WORDS[kind])[2:]
+        what = (
+            "videos, pictures, RGB-D sequences or 3D scenes"
+            if kind == "auto"
+            else _counted(2, _WORDS[kind])[2:]
+        )
         raise MimicError(
             f"--source {place.where}: holds {_counted(len(place.files), 'file')}, but no {what}; "
             "name another place, or force what it is with --kind"

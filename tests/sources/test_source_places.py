@@ -89,7 +89,7 @@ def test_what_is_neither_video_nor_picture_is_one_line(tree: Path) -> None:
 def test_a_folder_without_anything_to_mine_is_said(tree: Path) -> None:
     (tree / "only").mkdir()
     (tree / "only/a.doc").write_bytes(b"1")
-    with pytest.raises(MimicError, match="holds 1 file, but no videos or pictures"):
+    with pytest.raises(MimicError, match="holds 1 file, but no videos, pictures, RGB-D"):
         list(sources.discover(str(tree / "only"), config_with()))
 
 

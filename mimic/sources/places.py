@@ -62,7 +62,7 @@ def _from_folder(where: str, storage: Storage) -> Place:
         raise MimicError(
             f"--source {where}: "
             + ("nothing is found there" if _is_remote(where) else "the folder is empty")
-            + "; name a place that holds videos or pictures"
+            + "; name a place that holds videos, pictures or scenes"
         )
     return Place(where, files, explicit=False)
 

@@ -25,7 +25,9 @@ class Pair:
     """Two views of one scene.
 
     ``corr`` (N, 2) int32: patch of view 1, patch of view 2, row-major from the top left; ``meta``
-    is the sample's ``KEY.json`` (docs/format.md).
+    is the sample's ``KEY.json`` (docs/format.md). Where they were stored: ``depth_1``, ``depth_2``
+    (h, w) float32 metres, 0 where there is none; ``covis_12``, ``covis_21`` (h, w) uint8 labels of
+    view 1 and of view 2 (docs/labels.md).
     """
 
     key: str
@@ -33,6 +35,10 @@ class Pair:
     rgb_2: UInt8Image
     corr: NDArray[np.int32]
     meta: dict[str, Any]
+    depth_1: NDArray[np.float32] | None = None
+    depth_2: NDArray[np.float32] | None = None
+    covis_12: UInt8Image | None = None
+    covis_21: UInt8Image | None = None
 
 
 def pairs(shards: str, split: str | None = None) -> Iterator[Pair]:
@@ -69,4 +75,8 @@ def _decoded(sample: Sample) -> Pair:
         rgb_2=opencv.decode_image(sample.view_bytes(2)),
         corr=sample.corr(1, 2),
         meta=sample.meta,
+        depth_1=sample.depth(1),
+        depth_2=sample.depth(2),
+        covis_12=sample.covis(1, 2),
+        covis_21=sample.covis(2, 1),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fake_work import files_of
 
+import mimic
 from mimic import opencv
 from mimic.demo import orbit
 from mimic.shards.reader import Shards
@@ -99,6 +100,18 @@ def test_the_labels_are_those_of_the_depth_and_poses(undisturbed: Path):
         seen = depths[1][y.astype(int), x.astype(int)]
         off = np.abs(seen - there[2]) > 0.1 * there[2]
         assert off.mean() < 0.05  # pixels on edges
+
+
+def test_the_python_api_hands_over_depth_and_labels(undisturbed: Path):
+    pair = next(iter(mimic.pairs(str(undisturbed))))
+    assert pair.depth_1 is not None
+    assert pair.depth_2 is not None
+    assert pair.covis_12 is not None
+    assert pair.covis_21 is not None
+    assert pair.depth_1.shape == pair.covis_12.shape == pair.rgb_1.shape[:2]
+    assert (pair.covis_12[pair.depth_1 == 0] == 255).all()
+    assert (pair.covis_21[pair.depth_2 == 0] == 255).all()
+    assert not np.array_equal(pair.covis_12, pair.covis_21)
 
 
 def test_an_unusable_frame_costs_itself(sequence: Path, undisturbed: Path, tmp_path: Path):

@@ -191,7 +191,7 @@ class SamplingConfig(_Strict):
     sequence: Literal["search", "retry"] = "search"
     strides: tuple[int, ...] = Field((1, 2, 3, 4, 5, 6, 8, 12, 16, 24), min_length=1)
     near_slots: int = Field(
-        6, ge=0, description="search: strides up to this are all tried before an anchor is given up"
+        3, ge=0, description="search: strides up to this are all tried before an anchor is given up"
     )
     skip_after_pair: bool = Field(False, description="after a pair, continue at its second frame")
     group: Literal["smallest", "all"] = Field(
@@ -240,7 +240,13 @@ class MatchConfig(_Strict):
         ge=16,
         description="match at this short side (never larger than the original); null: as stored",
     )
-    max_keypoints: int = Field(4096, ge=0, description="strongest keypoints kept; 0: all")
+    max_keypoints: int = Field(2048, ge=0, description="strongest keypoints kept; 0: all")
+    coarse_keypoints: int | None = Field(
+        512,
+        ge=2,
+        description="match this many of the largest keypoints first, and the rest only where they "
+        "give filters.min_coarse_matches; null: match all at once",
+    )
     contrast_threshold: float = Field(0.02, gt=0)
     root: bool = Field(True, description="RootSIFT: square root of the L1-normalised descriptor")
     ratio: float = Field(0.8, gt=0, lt=1)
@@ -255,7 +261,7 @@ class VerifyConfig(_Strict):
     epipolar_px: float | None = Field(
         1.0, gt=0, description="threshold in matching pixels; null: not estimated"
     )
-    iterations: int = Field(10_000, ge=1)
+    iterations: int = Field(2_000, ge=1)
     confidence: float = Field(0.9999, gt=0, lt=1)
 
 
@@ -315,6 +321,9 @@ class FilterConfig(_Strict):
         "they are apart and are not matched",
     )
     min_keypoints: int | None = Field(30, ge=0)
+    min_coarse_matches: int | None = Field(
+        10, ge=0, description="among match.coarse_keypoints of each view, where there are more"
+    )
     min_matches: int = Field(30, ge=4)
     sane_homography: bool = True
     min_inliers: int | None = Field(30, ge=4)

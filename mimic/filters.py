@@ -145,6 +145,10 @@ def _few_keypoints(evidence: Evidence, config: Config) -> float | None:
     return _below(min(keypoints) if keypoints else 0, config.filters.min_keypoints)
 
 
+def _few_coarse_matches(evidence: Evidence, config: Config) -> float | None:
+    return _below(evidence.measures.coarse_matches, config.filters.min_coarse_matches)
+
+
 def _few_matches(evidence: Evidence, config: Config) -> float | None:
     return _below(evidence.measures.matches or 0, config.filters.min_matches)
 
@@ -249,7 +253,9 @@ BEFORE_FEATURES: Questions = (*GATES, ("apart", _apart))
 
 BEFORE_MATCHING: Questions = (*BEFORE_FEATURES, ("few_keypoints", _few_keypoints))
 
-BEFORE_GEOMETRY: Questions = (*BEFORE_MATCHING, ("few_matches", _few_matches))
+BEFORE_ALL_MATCHES: Questions = (*BEFORE_MATCHING, ("few_coarse_matches", _few_coarse_matches))
+
+BEFORE_GEOMETRY: Questions = (*BEFORE_ALL_MATCHES, ("few_matches", _few_matches))
 
 QUESTIONS: Questions = (
     *BEFORE_GEOMETRY,

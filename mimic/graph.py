@@ -58,6 +58,7 @@ def edge_row(unit_id: str, edge: Edge) -> dict[str, Any]:
         "homography": _flat(measures.homography),
         "keypoints_1": keypoints[0],
         "keypoints_2": keypoints[1],
+        "coarse_matches": measures.coarse_matches,
         "matches": measures.matches,
         "inliers": measures.inliers,
         "epipolar_inliers": measures.epipolar_inliers,
@@ -83,6 +84,7 @@ def measures_of(row: dict[str, Any]) -> EdgeMeasures:
     return EdgeMeasures(
         interval_s=row["interval_s"],
         keypoints=None if keypoints[0] is None else keypoints,
+        coarse_matches=row["coarse_matches"],
         matches=row["matches"],
         inliers=row["inliers"],
         epipolar_inliers=row["epipolar_inliers"],

@@ -32,6 +32,7 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
         "match": {
             "short_side": None,
             "max_keypoints": 0,
+            "coarse_keypoints": None,
             "contrast_threshold": 0.04,
             "ratio": 0.7,
             "mutual": False,
@@ -54,6 +55,7 @@ PRESETS: dict[PresetName, dict[str, Any]] = {
             "min_sharpness": 1000.0,
             "min_covis": None,
             "min_keypoints": None,
+            "min_coarse_matches": None,
             "min_matches": 11,
             "sane_homography": False,
             "min_inliers": None,

@@ -255,6 +255,7 @@ class Overlap:
 class EdgeMeasures:
     """All that is known of a measured pair; None where it was not reached.
 
+    ``coarse_matches``: those among the largest keypoints alone, where there are more.
     ``rotation_deg``: in-plane rotation of H at the image centre, (-180, 180]. ``scale_ratio``: the
     zoom between the views, >= 1. ``parallax_px``: how far epipolar inliers lie from where H puts
     them (median, stored pixels). ``motion_px``: median displacement of the inliers.
@@ -265,6 +266,7 @@ class EdgeMeasures:
 
     interval_s: float | None = None
     keypoints: tuple[int, int] | None = None
+    coarse_matches: int | None = None
     matches: int | None = None
     inliers: int | None = None
     epipolar_inliers: int | None = None

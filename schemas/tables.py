@@ -122,6 +122,7 @@ EDGES = pa.schema(
         ("homography", pa.list_(pa.float64())),
         ("keypoints_1", pa.int32()),
         ("keypoints_2", pa.int32()),
+        ("coarse_matches", pa.int32()),
         ("matches", pa.int32()),
         ("inliers", pa.int32()),
         ("epipolar_inliers", pa.int32()),

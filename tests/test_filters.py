@@ -62,6 +62,11 @@ CASES = [
     ("cut", {"shots": (3, 5)}, 2),
     ("dark", {"luminance": (90.0, F.min_luminance - 1)}, F.min_luminance - 1),
     ("few_keypoints", {"keypoints": (400, F.min_keypoints - 1)}, F.min_keypoints - 1),
+    (
+        "few_coarse_matches",
+        {"coarse_matches": F.min_coarse_matches - 1},
+        F.min_coarse_matches - 1,
+    ),
     ("few_matches", {"matches": F.min_matches - 1}, F.min_matches - 1),
     ("no_epipolar", {"epipolar_inliers": 0}, 0),
     ("no_homography", {"homography": None}, 0),

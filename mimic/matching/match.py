@@ -64,6 +64,21 @@ def neighbours(
     return _gather(features_1, features_2, first, found.row[first]), passed[first]
 
 
+def coarse_matches(features_1: Features, features_2: Features, config: MatchConfig) -> int | None:
+    """Number of matches among the ``coarse_keypoints`` largest of each view.
+
+    Soon counted, and hardly any in views of different things: large keypoints are found again from
+    afar and in a blur.
+
+    None where it is switched off, or where both views have no more than that.
+    """
+    count = config.coarse_keypoints
+    if count is None or max(len(features_1), len(features_2)) <= count:
+        return None
+    _, passed = neighbours(_largest(features_1, count), _largest(features_2, count), config)
+    return int(passed.sum())
+
+
 def subset(matches: Matches, chosen: NDArray[np.bool_]) -> Matches:
     """The matches where a mask (M,) is true."""
     return Matches(matches.index[chosen], matches.xy_1[chosen], matches.xy_2[chosen])
@@ -92,6 +107,17 @@ def nearest(queries: Descriptors, base: Descriptors) -> Nearest:
         squared[every, row[at]] = np.inf
         second[at] = squared.min(axis=1)
     return Nearest(row, best, second, _first_of_equals(row, best == nearest_query[row]))
+
+
+def _largest(features: Features, count: int) -> Features:
+    """The ``count`` keypoints with the largest scale, of equal ones the first."""
+    rows = np.argsort(-features.scale, kind="stable")[:count]
+    return Features(
+        features.xy[rows],
+        features.scale[rows],
+        features.angle_deg[rows],
+        features.descriptors[rows],
+    )
 
 
 def _first_of_equals(row: NDArray[np.intp], nearest_to_it: NDArray[np.bool_]) -> NDArray[np.bool_]:

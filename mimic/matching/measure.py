@@ -13,7 +13,7 @@ from mimic.config import Config
 from mimic.geometry import epipolar, overlap, patches
 from mimic.geometry.homography import rotation_deg, sanity, scale_ratio
 from mimic.matching.by_depth import coarse_covis
-from mimic.matching.match import neighbours, subset
+from mimic.matching.match import coarse_matches, neighbours, subset
 from mimic.matching.robust import EXPLAINED_PX, REFERENCE_SHORT_SIDE, estimate, transfer_px
 from mimic.matching.thumbs import thumb_measures
 from mimic.types import Directed, EdgeMeasures, Matches, Matrix, Overlap, TwoView, View
@@ -55,6 +55,10 @@ def measure(
     keypoints = (len(view_1.features), len(view_2.features))
     measures = dataclasses.replace(measures, keypoints=keypoints)
     if _stops(filters.BEFORE_MATCHING, view_1, view_2, measures, config):
+        return measures
+    coarse = coarse_matches(view_1.features, view_2.features, config.match)
+    measures = dataclasses.replace(measures, coarse_matches=coarse)
+    if _stops(filters.BEFORE_ALL_MATCHES, view_1, view_2, measures, config):
         return measures
     candidates, passed = neighbours(view_1.features, view_2.features, config.match)
     measures = dataclasses.replace(measures, matches=int(passed.sum()))

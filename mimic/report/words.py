@@ -81,6 +81,12 @@ REASONS: dict[str, Word] = {
         "keypoints of the poorer frame",
         0,
     ),
+    "few_coarse_matches": Word(
+        "too few coarse matches",
+        "Hardly any of the largest keypoints look alike, so that the rest were not compared.",
+        "putative matches among the largest keypoints",
+        0,
+    ),
     "few_matches": Word(
         "too few matches",
         "Too few keypoints look alike in both frames: the views are too far apart or too blurred.",

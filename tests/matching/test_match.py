@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -108,3 +110,23 @@ def test_a_twin_in_the_second_view_is_ambiguous():
     words = np.array([[10, 0], [0, 10]], np.float32)
     found = matching.match(features(words), features(words[[0, 0, 1]]), MatchConfig())
     assert found.index.tolist() == [[1, 2]]
+
+
+def test_coarse_matches_are_those_among_the_largest_keypoints():
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 256, (40, 128)).astype(np.float32)
+    size = rng.permutation(40).astype(np.float32)
+    first = dataclasses.replace(features(words), scale=size)
+    small = dataclasses.replace(features(words), scale=40 - size)  # the other half is the largest
+    config = MatchConfig(coarse_keypoints=20)
+    assert matching.coarse_matches(first, first, config) == 20
+    assert matching.coarse_matches(first, small, config) == 0
+
+
+def test_nothing_is_coarse_where_all_are_few_or_it_is_switched_off():
+    words = np.random.default_rng(4).integers(0, 256, (20, 128))
+    assert matching.coarse_matches(features(words), features(words), MatchConfig()) is None
+    off = MatchConfig(coarse_keypoints=None)
+    many = features(np.random.default_rng(5).integers(0, 256, (600, 128)))
+    assert matching.coarse_matches(many, many, off) is None
+    assert matching.coarse_matches(many, features(words), MatchConfig()) == 0

@@ -17,7 +17,8 @@ from mimic.types import FrameMeasures
 DEFAULT, MIMIC = load_config(), load_config("mimic")
 CONFIGS = {"default": DEFAULT, "mimic": MIMIC}
 HERE = looking_at(800, 800)
-UNVERIFIED = {"few_matches", "no_epipolar", "no_homography", "insane_homography", "few_inliers"}
+UNVERIFIED = {"few_coarse_matches", "few_matches", "no_epipolar", "no_homography", "few_inliers"}
+UNVERIFIED |= {"insane_homography"}
 
 
 def seen(picture, config):
@@ -87,6 +88,15 @@ def test_views_of_different_scenes_are_rejected_without_a_homography_deciding():
     for seed in range(1, 5):
         frames = (frame(render(HERE)), frame(render(HERE, seed=seed), 1))
         assert judged(frames, DEFAULT)[1].reason in UNVERIFIED
+
+
+def test_strangers_with_many_keypoints_are_not_compared_in_full():
+    config = load_config(assignments=("match.coarse_keypoints=64",))
+    measures, verdict = judged((frame(render(HERE)), frame(render(HERE, seed=3), 1)), config)
+    assert verdict == filters.Verdict("few_coarse_matches", measures.coarse_matches)
+    assert measures.coarse_matches < config.filters.min_coarse_matches
+    assert measures.matches is None
+    assert min(measures.keypoints) > 64
 
 
 def test_the_same_frame_twice_is_a_near_duplicate():

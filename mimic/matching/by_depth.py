@@ -7,8 +7,8 @@ import dataclasses
 from mimic import filters
 from mimic.config import Config
 from mimic.geometry import patches
+from mimic.geometry.coarse import CoarseView, coarse_share
 from mimic.geometry.covisibility import (
-    covisible,
     covisible_share,
     landing,
     scale_and_angle,
@@ -18,16 +18,13 @@ from mimic.matching.thumbs import thumb_measures
 from mimic.types import Directed, EdgeMeasures, Overlap, View
 from mimic.views import posed_depth
 
-COARSE_STEP = 4
-"""Every so many pixels of a row and column are enough to tell whether a pair is worth matching."""
-
-
 def coarse_covis(view_1: View, view_2: View) -> Directed | None:
     """Co-visible shares on a coarse grid; None where depth or pose is missing."""
     posed_1, posed_2 = posed_depth(view_1), posed_depth(view_2)
     if posed_1 is None or posed_2 is None:
         return None
-    return covisible(posed_1, posed_2, step=COARSE_STEP)
+    one, two = CoarseView.of(posed_1), CoarseView.of(posed_2)
+    return Directed(coarse_share(one, two), coarse_share(two, one))
 
 
 def measure_by_depth(

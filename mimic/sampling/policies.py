@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
 
+import numpy as np
+
 from mimic import filters
 from mimic.config import Config, SamplingConfig
-from mimic.geometry.covisibility import covisible
+from mimic.geometry.coarse import CoarseView, coarse_share
+from mimic.geometry.posed_depth import PosedDepth
 from mimic.sampling.posed import posed
 from mimic.sampling.walks import VIEWS
 from mimic.sampling.window import Window
@@ -20,8 +23,8 @@ from mimic.types import Edge, Span, Verdict, View
 Measure = Callable[[View, View], Edge]
 Policy = Callable[[Window, Measure, Span, Config], Iterator[Edge]]
 
-PROBE_STEP = 2
-"""Of a probe's pixels, every second of a row and column tells enough."""
+PROBE_POINTS = 1024
+"""Points of a probe that are looked for in the other: 128 pairs of a walk are scored."""
 
 TOO_CLOSE = frozenset({"overlap_high", "near_duplicate", "static", "unmoved", "moving_foreground"})
 """Reasons that say: the views are too alike, a later frame may do."""
@@ -94,20 +97,33 @@ def _until_kept(
 def _rising(pairs: list[tuple[int, int]], window: Window, config: Config) -> list[tuple[int, int]]:
     """The pairs whose co-visibility, probed, lies in the wanted range, the smallest first.
 
-    Where a view has no probe nothing is known, and all are tried.
+    Of those with a hole in a view only the first is left, as the last of all: where nothing else
+    will do, it is looked at and tells why. Where a view has no probe nothing is known, and all
+    pairs are tried.
     """
     probes = {
         slot: window.probe(slot) for slot in sorted({slot for pair in pairs for slot in pair})
     }
+    known = {slot: probe for slot, probe in probes.items() if probe is not None}
+    if len(known) < len(probes):
+        return pairs
+    holes = {slot for slot, probe in known.items() if _is_hole(probe, config)}
+    coarse = {slot: CoarseView.of(probe, points=PROBE_POINTS) for slot, probe in known.items()}
     ranked = []
     for slot, other in pairs:
-        probe_1, probe_2 = probes[slot], probes[other]
-        if probe_1 is None or probe_2 is None:
-            return pairs
-        covis = covisible(probe_1, probe_2, step=PROBE_STEP).smaller
+        covis = min(
+            coarse_share(coarse[slot], coarse[other]), coarse_share(coarse[other], coarse[slot])
+        )
         if config.overlap.low < covis < config.overlap.high:
-            ranked.append((covis, slot, other))
-    return [(slot, other) for _, slot, other in sorted(ranked)]
+            ranked.append((slot in holes or other in holes, covis, slot, other))
+    ranked.sort()
+    whole = [(slot, other) for hole, _, slot, other in ranked if not hole]
+    return whole + [(slot, other) for hole, _, slot, other in ranked if hole][:1]
+
+
+def _is_hole(probe: PosedDepth, config: Config) -> bool:
+    limit = config.filters.min_valid_share
+    return limit is not None and int((probe.depth_m > 0).sum()) < limit * probe.depth_m.size
 
 
 POLICIES: dict[str, Policy] = {

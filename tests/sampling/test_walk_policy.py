@@ -21,17 +21,20 @@ def config(walk="first", **scene):
     )
 
 
-def probe(shift_m):
+def probe(shift_m, hole_rows=0):
     """A wall 4 m away, seen from aside: 8 m are in view, so the overlap is 1 - shift / 8."""
     pose = np.eye(4)
     pose[0, 3] = shift_m
-    return PosedDepth(np.full((64, 64), 4.0, np.float32), K, pose)
+    depth_m = np.full((64, 64), 4.0, np.float32)
+    depth_m[:hole_rows] = 0
+    return PosedDepth(depth_m, K, pose)
 
 
 class Walks:
     """A source of walks: the shift of each slot's camera; counts what is rendered."""
 
-    def __init__(self, shifts, probed=True):
+    def __init__(self, shifts, probed=True, hole_rows=None):
+        self.hole_rows = hole_rows or {}
         self.shifts = shifts
         self.rendered = []
         self.left = []
@@ -42,7 +45,9 @@ class Walks:
             yield Unseen(
                 slot,
                 lambda slot=slot: self._render(slot),
-                (lambda shift=shift: probe(shift)) if self.probed else None,
+                (lambda shift=shift, slot=slot: probe(shift, self.hole_rows.get(slot, 0)))
+                if self.probed
+                else None,
             )
 
     def _render(self, slot):
@@ -96,6 +101,24 @@ def test_the_next_in_order_is_tried_where_one_fails():
         (12, "few_matches"),
         (20, "kept"),
     ]
+
+
+def test_a_view_with_a_hole_is_not_rendered_while_another_will_do():
+    walks = Walks(one_walk() | {12: 2.4}, hole_rows={12: 33})
+    assert [edge.slot_2 for edge in walks.edges(config(), kept)] == [20]
+    assert walks.rendered == [0, 20]
+
+
+def test_where_nothing_else_will_do_one_hole_is_looked_at_and_tells_why():
+    walks = Walks(one_walk() | {12: 2.4}, hole_rows={12: 33, 8: 33})
+    edges = walks.edges(config(), lambda *_: (0.2, "hole"))
+    assert [edge.slot_2 for edge in edges] == [20, 12]
+
+
+def test_holes_are_no_matter_where_they_are_not_asked_about():
+    unasked = load_config(overrides={"filters": {"min_valid_share": None}})
+    walks = Walks(one_walk() | {12: 2.4}, hole_rows={12: 33})
+    assert [edge.slot_2 for edge in walks.edges(unasked, kept)] == [12]
 
 
 def test_the_range_is_that_of_the_overlap():

@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test check docs format slow clean
+.PHONY: setup setup-all demo test check docs format slow clean
 
 setup: .venv/.ready  ## the environment, in .venv
 
@@ -10,10 +10,16 @@ setup: .venv/.ready  ## the environment, in .venv
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev]'
 	touch $@
 
+setup-all: .venv/.ready-all  ## the same with torch and all else that the checks and tests need (6 GB)
+
+.venv/.ready-all: .venv/.ready
+	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt -e '.[dev,train,depth,poses]'
+	touch $@
+
 demo: setup  ## render three short videos, mine them, statistics and report in demo/
 	$(BIN)/mimic demo --out demo
 
-check: setup  ## lint, format, types
+check: setup-all  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -21,7 +27,7 @@ check: setup  ## lint, format, types
 test: check  ## the checks and the tests
 	$(BIN)/pytest -m "not slow"
 
-slow: setup  ## the long tests
+slow: setup-all  ## the long tests
 	$(BIN)/pytest -m slow --timeout 1800
 
 docs: setup  ## docs/config.md, from the config's own descriptions

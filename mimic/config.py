@@ -5,31 +5,28 @@ Only what decides bytes is in the fingerprint; ``run`` (how it is executed) is n
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mimic.errors import MimicError
+from mimic.layered import (
+    ConfigError,
+    Strict,
+    merged,
+    parse_assignment,
+    read_yaml,
+    validated,
+)
 from mimic.presets import PRESETS, PresetName
 
 MeasureName = Literal["patch", "area", "coverage", "support", "covis"]
 
 
-class ConfigError(MimicError):
-    """A config value or key is wrong; the message names it and what would do."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VideoConfig(_Strict):
+class VideoConfig(Strict):
     """How videos are read and cut into units."""
 
     interval_s: float = Field(1 / 3, gt=0, description="seconds between two grid frames (slots)")
@@ -51,7 +48,7 @@ class VideoConfig(_Strict):
     )
 
 
-class PhotoConfig(_Strict):
+class PhotoConfig(Strict):
     """How pictures are grouped and cut into units."""
 
     group_regex: str | None = Field(
@@ -70,7 +67,7 @@ class PhotoConfig(_Strict):
         return _with_group(pattern)
 
 
-class SceneConfig(_Strict):
+class SceneConfig(Strict):
     """Walks through 3D scenes: where the camera goes and what it is."""
 
     walk: Literal["mimic", "croco"] = Field(
@@ -131,7 +128,7 @@ class SceneConfig(_Strict):
         return self.hfov_deg or {"mimic": 90.0, "croco": 60.0}[self.walk]
 
 
-class RgbdConfig(_Strict):
+class RgbdConfig(Strict):
     """Sequences with depth and pose."""
 
     unit_frames: int = Field(200, ge=1, description="frames owned by one work unit")
@@ -145,12 +142,21 @@ class RgbdConfig(_Strict):
     )
 
 
-class SourceConfig(_Strict):
+class SourceConfig(Strict):
     """What a source is and how it is cut into work units."""
 
-    kind: Literal["auto", "video", "photos", "frames", "pairs", "rgbd", "raycast", "habitat"] = (
-        Field("auto", description="force what --source is")
-    )
+    kind: Literal[
+        "auto",
+        "video",
+        "photos",
+        "frames",
+        "pairs",
+        "rgbd",
+        "posed",
+        "unscaled",
+        "raycast",
+        "habitat",
+    ] = Field("auto", description="force what --source is")
     dataset: str | None = Field(None, description="name stored with every sample")
     scene_regex: str | None = Field(
         None,
@@ -180,7 +186,7 @@ def _with_group(pattern: str | None) -> str | None:
     return pattern
 
 
-class SamplingConfig(_Strict):
+class SamplingConfig(Strict):
     """Which pairs are measured.
 
     ``search``: strides are tried from where the last anchor ended, larger when the overlap is too
@@ -215,7 +221,7 @@ class SamplingConfig(_Strict):
     )
 
 
-class ImageConfig(_Strict):
+class ImageConfig(Strict):
     """What is stored."""
 
     resize: Literal["short_side", "squash"] = "short_side"
@@ -231,7 +237,7 @@ class ImageConfig(_Strict):
     )
 
 
-class MatchConfig(_Strict):
+class MatchConfig(Strict):
     """From pictures to putative matches."""
 
     features: str = Field("sift", description="a row of the features table")
@@ -253,7 +259,7 @@ class MatchConfig(_Strict):
     mutual: bool = True
 
 
-class VerifyConfig(_Strict):
+class VerifyConfig(Strict):
     """From matches to two-view geometry."""
 
     homography: Literal["ransac", "magsac"] = "magsac"
@@ -265,7 +271,7 @@ class VerifyConfig(_Strict):
     confidence: float = Field(0.9999, gt=0, lt=1)
 
 
-class OverlapConfig(_Strict):
+class OverlapConfig(Strict):
     """What overlap is, and the range that is kept (strictly inside)."""
 
     patch_size: int = Field(16, ge=2)
@@ -285,7 +291,7 @@ class OverlapConfig(_Strict):
         return self
 
 
-class FilterConfig(_Strict):
+class FilterConfig(Strict):
     """Thresholds of the questions asked of an edge; null switches one off."""
 
     duplicate_difference: float | None = Field(
@@ -352,7 +358,7 @@ class FilterConfig(_Strict):
     )
 
 
-class LabelConfig(_Strict):
+class LabelConfig(Strict):
     """What is labelled, of views with depth and pose."""
 
     covis: bool = Field(
@@ -360,9 +366,19 @@ class LabelConfig(_Strict):
         description="store which pixels the other view sees, too: co-visible, occluded, outside, "
         "unknown (8-bit PNG)",
     )
+    depth_model: str | None = Field(
+        None,
+        description="mimic label: the metric depth model, a folder or a name on the Hugging Face "
+        "hub, that predicts the depth of views with a pose and intrinsics that have none",
+    )
+    depth_sha256: str | None = Field(
+        None,
+        description="SHA-256 that the depth model must have, over its config and weights; null: "
+        "any (what it has is recorded)",
+    )
 
 
-class PackConfig(_Strict):
+class PackConfig(Strict):
     """How the graph becomes shards."""
 
     samples_per_shard: int = Field(2048, ge=1)
@@ -375,7 +391,7 @@ class PackConfig(_Strict):
     )
 
 
-class RunConfig(_Strict):
+class RunConfig(Strict):
     """How it is executed; never in the fingerprint, never visible in the bytes."""
 
     executor: Literal["ray", "serial"] = "ray"
@@ -403,11 +419,13 @@ class RunConfig(_Strict):
         0.0,
         ge=0,
         le=1,
-        description="kind habitat: share of a GPU that one worker takes; 0 renders in software",
+        description="share of a GPU that one worker takes. Kind habitat: 0 renders in software; "
+        "mimic label --depth-model: 0 predicts on the CPU (executor serial: on a GPU if there is "
+        "one)",
     )
 
 
-class Config(_Strict):
+class Config(Strict):
     """The whole tree. Build it with :func:`load_config`."""
 
     preset: PresetName = "default"
@@ -470,101 +488,21 @@ def load_config(
     Raises :class:`ConfigError` with one sentence that names the key (and the nearest known one) or
     the value that does not fit.
     """
-    from_file = _read_yaml(file) if file else {}
+    from_file = read_yaml(file) if file else {}
     name = (overrides or {}).get("preset", from_file.get("preset", preset))
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
     values: dict[str, Any] = base or {"preset": name, **PRESETS[name]}
     for layer in (from_file, overrides or {}):
-        values = _merged(values, layer)
+        values = merged(values, layer)
     for assignment in assignments:
-        parsed = _parse_assignment(assignment)
+        parsed = parse_assignment(assignment)
         if "preset" in parsed:
             raise ConfigError(f"--set {assignment}: a preset is chosen with --preset")
-        values = _merged(values, parsed)
+        values = merged(values, parsed)
     return config_from(values)
 
 
 def config_from(values: dict[str, Any]) -> Config:
     """A config from nested plain values (a manifest's, say), with errors in one sentence."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error)) from error
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise ConfigError(f"config {file}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {file}: not valid YAML ({error})".replace("\n", " ")) from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"config {file}: must be a mapping of keys to values")
-    return values
-
-
-def _parse_assignment(assignment: str) -> dict[str, Any]:
-    key, equals, text = assignment.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {assignment}: write it as key.subkey=value")
-    try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
-    for name in reversed(key.strip().split(".")):
-        value = {name: value}
-    return value  # type: ignore[no-any-return]  # key is not empty, so this is a dict
-
-
-def _merged(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in layer.items():
-        old = result.get(key)
-        result[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return result
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    where = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-        hint = (
-            f"did you mean {'.'.join([*path[:-1], near[0]])}?"
-            if near
-            else f"known: {', '.join(known)}"
-        )
-        return f"config key {where} is unknown: {hint}"
-    reason = first["msg"].removeprefix("Value error, ")
-    return (
-        f"config {where}: {reason} (got {first['input']!r})"
-        if first["type"] != "value_error"
-        else (f"config {where}: {reason}")
-    )
-
-
-def _keys_at(path: list[str]) -> list[str]:
-    model: Any = Config
-    for name in path:
-        field = getattr(model, "model_fields", {}).get(name)
-        model = field.annotation if field else None
-    return list(getattr(model, "model_fields", {}))
-
-
-def flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested plain values as one level, ``{"overlap.low": 0.45, ...}``: to compare key by key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+    return validated(Config, values)

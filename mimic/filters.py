@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mimic.config import Config, ConfigError
+from mimic.config import Config
 from mimic.geometry.homography import MIN_SANITY, sanity
 from mimic.geometry.overlap import SUPPORT_RADIUS
+from mimic.layered import ConfigError
 from mimic.matching.thumbs import thumb_measures
 from mimic.types import KEPT, Directed, EdgeMeasures, Verdict, View
 

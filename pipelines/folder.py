@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mimic.config import Config, RunConfig, config_from, flattened
+from mimic.config import Config, RunConfig, config_from
 from mimic.errors import DamagedError, MimicError
+from mimic.layered import flattened
 from mimic.shards.reader import read_manifest
 from mimic.shards.versions import versions
 from mimic.storage import MissingError, Storage

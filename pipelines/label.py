@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mimic.config import Config, LabelConfig, config_from
+from mimic.depth import DepthModel
 from mimic.errors import MimicError
 from mimic.shards.layout import shard_name
 from mimic.shards.reader import Shards
@@ -26,7 +27,10 @@ from pipelines.label_shard import (
     LABELLED,
     MISSING_DEPTH,
     MISSING_POSE,
+    PREDICTED,
+    STATUS_COLUMNS,
     UNLABELLED,
+    UNSCALED,
     LabelTask,
     label_shard,
     statuses,
@@ -55,6 +59,7 @@ def label(
     out: Storage,
     *,
     only_labelled: bool = False,
+    depth: DepthModel | None = None,
     run: Run = map,
     on_shard: Callable[[ShardEntry, int], None] | None = None,
 ) -> LabelResult:
@@ -64,23 +69,28 @@ def label(
         shards: where the manifest is; nothing is changed there.
         out: where the new shards go. What an interrupted call has finished is not done again.
         only_labelled: leave out samples without depth or pose (otherwise they stay as they are).
+        depth: predicts the depth of samples with pose and intrinsics that have none. It is not
+            stored: labels are all that is made of it.
         run: runs the shard tasks.
         on_shard: is told of each shard that is done, and how many there are.
 
     Raises:
-        MimicError: ``out`` is the folder of ``shards`` or holds other ones, or no sample has depth
-            and pose.
+        MimicError: ``out`` is the folder of ``shards`` or holds other ones, no sample has depth
+            and pose, or some were labelled by another model's depth.
         DamagedError: a file of the shards is damaged; the message names it.
     """
     if shards == out:
         raise MimicError(f"{out.url}: shards cannot be labelled in their own folder; name another")
     source = Shards(shards)
-    config = _labelled_config(source.manifest)
-    found = [statuses(source.shard_index(s, ["members", "views"])) for s in source.shards()]
+    config = _labelled_config(shards, source.manifest, depth)
+    found = [
+        statuses(source.shard_index(shard, list(STATUS_COLUMNS)), predicts=depth is not None)
+        for shard in source.shards()
+    ]
     counts = sum(map(Counter, found), Counter[str]())
-    _check_any(shards, counts)
-    made = versions()
-    tasks = _tasks(source, out, found, config.fingerprint(), only_labelled, made)
+    _check_any(shards, counts, depth)
+    made = versions() | dict(depth.versions if depth else ())
+    tasks = _tasks(source, out, found, config.fingerprint(), only_labelled, depth, made)
     _check_out(out, tasks)
     entries = _run_all(tasks, run, on_shard)
     crash_point("before_manifest")
@@ -91,18 +101,42 @@ def label(
     return LabelResult(manifest, dict(sorted(counts.items())))
 
 
-def _labelled_config(manifest: Manifest) -> Config:
+def _labelled_config(shards: Storage, manifest: Manifest, depth: DepthModel | None) -> Config:
     config = config_from(manifest.config)
-    return config.model_copy(update={"labels": LabelConfig(covis=True)})
+    labels = LabelConfig(
+        covis=True, depth_model=config.labels.depth_model, depth_sha256=config.labels.depth_sha256
+    )
+    if depth is not None:
+        if labels.depth_sha256 not in (None, depth.sha256):
+            raise MimicError(
+                f"{shards.url}: labelled with the depth of another model ({labels.depth_model}); "
+                "label the shards that those were made of"
+            )
+        labels = LabelConfig(covis=True, depth_model=depth.name, depth_sha256=depth.sha256)
+    return config.model_copy(update={"labels": labels})
 
 
-def _check_any(shards: Storage, counts: Counter[str]) -> None:
-    if not counts[LABELLED]:
+def _check_any(shards: Storage, counts: Counter[str], depth: DepthModel | None) -> None:
+    if counts[LABELLED] or counts[PREDICTED]:
+        return
+    total = counts.total()
+    if counts[UNSCALED]:
         raise MimicError(
-            f"{shards.url}: none of its {counts.total():,} pairs has depth and pose "
-            f"({counts[MISSING_DEPTH]:,} lack depth, {counts[MISSING_POSE]:,} only the pose), and "
-            "labels are made of them: mine with --depth, from a source that knows both"
+            f"{shards.url}: {counts[UNSCALED]:,} of its {total:,} pairs have poses in a unit that "
+            "is not known, which depth in metres does not go with, and none has all that labels "
+            "are made of: run mimic reconstruct with --depth-model, and mine what it writes"
         )
+    if depth is not None:
+        raise MimicError(
+            f"{shards.url}: none of its {total:,} pairs has both poses and both intrinsics, and "
+            "labels are made of them: mine a source that knows them, or run mimic reconstruct"
+        )
+    raise MimicError(
+        f"{shards.url}: none of its {total:,} pairs has depth and pose "
+        f"({counts[MISSING_DEPTH]:,} lack depth, {counts[MISSING_POSE]:,} only the pose), and "
+        "labels are made of them: mine with --depth, from a source that knows both, or have the "
+        "depth of posed views predicted with --depth-model"
+    )
 
 
 def _check_out(out: Storage, tasks: list[LabelTask]) -> None:
@@ -135,6 +169,7 @@ def _tasks(
     found: list[list[str]],
     fingerprint: str,
     only_labelled: bool,
+    depth: DepthModel | None,
     made: dict[str, str],
 ) -> list[LabelTask]:
     """A task for each shard in which something is left, numbered without holes."""
@@ -152,6 +187,7 @@ def _tasks(
                 fingerprint=fingerprint,
                 only_labelled=only_labelled,
                 versions=tuple(sorted(made.items())),
+                depth=depth,
             )
         )
         numbers[shard.split] += 1

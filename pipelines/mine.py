@@ -99,6 +99,11 @@ def mine(
     Raises:
         MimicError: wrong input, one sentence. StorageError, ClusterError: out of reach (exit 4).
     """
+    if config.labels.depth_model is not None:
+        raise MimicError(
+            "labels.depth_model: mining predicts no depth; leave it out, and run mimic label "
+            "--depth-model on the shards"
+        )
     storage, stop = Storage(out), stop or threading.Event()
     try:
         with interruptible(stop, at_once=True):

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mimic.config import Config, config_from, flattened
+from mimic.config import Config, config_from
 from mimic.errors import DamagedError, MimicError
+from mimic.layered import flattened
 from mimic.shards.graph import (
     GraphWriter,
     UnitGraph,

@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from mimic import filters
-from mimic.config import Config, ConfigError
+from mimic.config import Config
 from mimic.filters import Evidence
 from mimic.graph import measures_of
 from mimic.interchange.mimic_folders import VERIFIER
+from mimic.layered import ConfigError
 from mimic.shards.graph import UnitGraph
 from mimic.shards.tables import Row
 from mimic.types import KEPT, EdgeMeasures, Verdict

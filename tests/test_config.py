@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mimic.config import ConfigError, config_from, load_config
+from mimic.config import config_from, load_config
+from mimic.layered import ConfigError
 from mimic.presets import PRESETS
 
 

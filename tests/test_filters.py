@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mimic import filters
-from mimic.config import ConfigError, load_config
+from mimic.config import load_config
+from mimic.layered import ConfigError
 from mimic.types import KEPT, Directed, EdgeMeasures, Overlap, Verdict
 
 DEFAULT, MIMIC = load_config(), load_config("mimic")

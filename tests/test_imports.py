@@ -92,14 +92,17 @@ def test_heavy_packages_stay_in_their_places(module: str) -> None:
     package = module.split(".")[0]
     places = {
         "ray": package == "pipelines",
-        "torch": package == "train",
+        "torch": package == "train" or module == "mimic.depth.huggingface",
+        "transformers": module == "mimic.depth.huggingface",
+        "huggingface_hub": module == "mimic.depth.huggingface",
+        "pycolmap": module == "mimic.reconstruction.colmap",
         "cv2": module == "mimic.opencv",
         "av": module == "mimic.pyav",
         "trimesh": module.startswith("mimic.simulators.raycast."),
         "embreex": module.startswith("mimic.simulators.raycast."),
         "habitat_sim": module == "mimic.simulators.habitat",
-        "PIL": module in {"mimic.report.pictures", "mimic.shards.png"},
-        "typer": module.startswith("pipelines.cli"),
+        "PIL": module in {"mimic.report.pictures", "mimic.shards.png"} or package == "train",
+        "typer": module.startswith("pipelines.cli") or package == "train",
     }
     forbidden = {name for name, is_place in places.items() if not is_place}
     assert not _top(_all_imports(module)) & forbidden
@@ -117,9 +120,15 @@ def test_shards_can_be_read_without_decoders(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", [name for name in FILES if name.startswith("train")])
-def test_training_sees_schemas_and_shards_only(module: str) -> None:
+def test_training_sees_schemas_shards_and_their_leaves_only(module: str) -> None:
     ours = {name for name in _all_imports(module) if name.split(".")[0] == "mimic"}
-    assert all(name == "mimic" or name.startswith("mimic.shards") for name in ours)
+    leaves = ("mimic.shards", "mimic.errors", "mimic.layered", "mimic.storage")
+    assert all(name == "mimic" or name.startswith(leaves) for name in ours)
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if not name.startswith("train")])
+def test_what_is_an_extra_is_loaded_only_when_it_is_asked_for(module: str) -> None:
+    assert not _loaded_with(module) & {"torch", "transformers", "huggingface_hub", "pycolmap"}
 
 
 @pytest.mark.parametrize(

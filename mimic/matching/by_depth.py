@@ -18,6 +18,7 @@ from mimic.matching.thumbs import thumb_measures
 from mimic.types import Directed, EdgeMeasures, Overlap, View
 from mimic.views import posed_depth
 
+
 def coarse_covis(view_1: View, view_2: View) -> Directed | None:
     """Co-visible shares on a coarse grid; None where depth or pose is missing."""
     posed_1, posed_2 = posed_depth(view_1), posed_depth(view_2)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mimic.config import ConfigError, MatchConfig
+from mimic.config import MatchConfig
+from mimic.layered import ConfigError
 from mimic.opencv import sift
 from mimic.types import Features, UInt8Image
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
 
-import numpy as np
-
 from mimic import filters
 from mimic.config import Config, SamplingConfig
 from mimic.geometry.coarse import CoarseView, coarse_share

@@ -10,7 +10,7 @@ from mimic.shards.part import UnitSource
 from mimic.shards.tables import table_of
 from schemas import CURVES
 
-SEQUENCES = frozenset({"video", "frames"})
+SEQUENCES = frozenset({"video", "frames", "posed", "unscaled"})
 """Kinds of source whose slots are a time axis."""
 
 

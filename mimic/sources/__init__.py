@@ -13,6 +13,7 @@ from mimic.sources.frames import FrameSource
 from mimic.sources.pairs import PairSource
 from mimic.sources.photos import PhotoSource
 from mimic.sources.places import find
+from mimic.sources.posed import POSED_KIND, UNSCALED_KIND, PosedSource
 from mimic.sources.recognise import Recognised, recognise_files, registered_scenes, replayed
 from mimic.sources.rgbd import RgbdSource
 from mimic.sources.scenes import SceneSource
@@ -27,6 +28,8 @@ SOURCES: dict[str, Source] = {
         FrameSource(),
         PairSource(),
         RgbdSource(),
+        PosedSource(POSED_KIND),
+        PosedSource(UNSCALED_KIND),
         SceneSource("raycast"),
         SceneSource("habitat"),
     )

@@ -16,6 +16,7 @@ from mimic.simulators.habitat import installed
 from mimic.sources import frames, pairs
 from mimic.sources.base import File
 from mimic.sources.places import Place
+from mimic.sources.posed import POSED_KINDS, files_of, find_posed
 from mimic.sources.registries import SceneEntry, parse_registry, resolve
 from mimic.sources.replay import poses_head, replayed_scenes
 from mimic.sources.rgbd import find_sequences
@@ -61,6 +62,8 @@ _WORDS = {
     "frames": "extracted frame",
     "pairs": "pair list",
     "rgbd": "RGB-D sequence",
+    "posed": "posed sequence",
+    "unscaled": "posed, unscaled sequence",
     "raycast": "scene",
     "habitat": "scene",
 }
@@ -81,11 +84,13 @@ class Recognised:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files of each kind; of RGB-D sequences, which are made of many, how many there are."""
-        return {
-            kind: len(find_sequences(files)[0]) if kind == "rgbd" else len(files)
-            for kind, files in self.files.items()
-        }
+        """Files of each kind; of sequences, which are made of many, how many there are."""
+        counts = {kind: len(files) for kind, files in self.files.items()}
+        if "rgbd" in counts:
+            counts["rgbd"] = len(find_sequences(self.files["rgbd"])[0])
+        for kind in POSED_KINDS & counts.keys():
+            counts[kind] = len(find_posed(self.files[kind])[kind])
+        return counts
 
     @property
     def sentence(self) -> str:
@@ -178,6 +183,10 @@ def _by_suffix(place: Place, config: Config) -> tuple[dict[str, list[File]], lis
     _, of_sequences = find_sequences([file for file in place.files if file not in theirs])
     found["rgbd"] = [file for file in place.files if file in of_sequences]
     theirs |= of_sequences
+    rest = [file for file in place.files if file not in theirs]
+    for posed_kind, sequences in find_posed(rest).items():
+        found[posed_kind] = _in_order(files_of(sequences, rest), rest)
+        theirs.update(found[posed_kind])
     for file in place.files:
         if file in theirs:
             continue
@@ -206,6 +215,12 @@ def _forced(place: Place, kind: str) -> tuple[dict[str, list[File]], list[Skippe
         return {kind: [f for f in place.files if f in theirs]}, _left_out(
             others, "unknown", "not of an RGB-D sequence"
         )
+    if kind in POSED_KINDS:
+        sequences = files_of(find_posed(place.files)[kind], place.files)
+        others = [file for file in place.files if file not in sequences]
+        return {kind: _in_order(sequences, place.files)}, _left_out(
+            others, "unknown", "not of a sequence with poses"
+        )
     if kind in {"raycast", "habitat"}:
         scenes, parts = scenes_among(place.files, prefer_basis=kind == "habitat")
         theirs = {*scenes, *parts, *belongings(scenes, place.files)}
@@ -220,6 +235,10 @@ def _forced(place: Place, kind: str) -> tuple[dict[str, list[File]], list[Skippe
     taken = [f for f in place.files if place.explicit or _suffix(f) in suffixes]
     others = [f for f in place.files if f not in set(taken)]
     return {kind: taken}, _left_out(others, "unknown", f"not taken as {kind}")
+
+
+def _in_order(chosen: set[File], files: Sequence[File]) -> list[File]:
+    return [file for file in files if file in chosen]
 
 
 def _left_out(files: Sequence[File], reason: str, what: str) -> list[Skipped]:

@@ -17,6 +17,7 @@ from pipelines.cli import (
     mine,
     pack,
     plan,
+    reconstruct,
     retry,
     stats,
     verify,
@@ -63,7 +64,21 @@ COMMANDS: tuple[tuple[str, str, Callable[..., int], tuple[str, ...]], ...] = (
         "label",
         "Mine",
         label.label,
-        ("mimic label shards/ --out labelled/", "mimic label shards/ --out all/ --only-labelled"),
+        (
+            "mimic label shards/ --out labelled/",
+            "mimic label shards/ --out all/ --only-labelled",
+            "mimic label posed/ --out labelled/ --depth-model models/metric --set run.gpu_share=1",
+        ),
+    ),
+    (
+        "reconstruct",
+        "Mine",
+        reconstruct.reconstruct,
+        (
+            "mimic reconstruct --source walk.mp4 --out seq/",
+            "mimic reconstruct --source walk.mp4 --out seq/ --depth-model models/metric",
+            "mimic reconstruct --source walk.mp4 --out seq/ --interval 0.15 --min-share 0.3",
+        ),
     ),
     (
         "stats",

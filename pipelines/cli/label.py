@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mimic.config import RunConfig
+from mimic.config import Config
 from pipelines.cli import options as o
 from pipelines.cli import say
 
 if TYPE_CHECKING:
+    from mimic.depth import DepthModel
     from pipelines.executors import LazyExecutor
     from pipelines.label import LabelResult
     from pipelines.label_shard import LabelTask
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 WORTH_STARTING_SAMPLES = 2048
 """More pairs than this, in several shards, are worth starting an executor for (some 15 s)."""
+WORTH_STARTING_PREDICTIONS = 64
+"""The same where depth is predicted, which takes the CPU a second or so a pair."""
 
 
 def label(
@@ -35,6 +38,8 @@ def label(
             rich_help_panel=o.WHAT,
         ),
     ],
+    depth_model: o.DepthModelName = None,
+    assignments: o.Assignments = None,
     only_labelled: Annotated[
         bool,
         typer.Option(
@@ -53,11 +58,19 @@ def label(
     """Label which pixels the other view sees, from depth and pose; into new shards.
 
     Co-visible, occluded, outside the field of view, or unknown: a map a view. The old shards stay
-    as they are; what was interrupted goes on where it stopped.
+    as they are; what was interrupted goes on where it stopped. With --depth-model also pairs that
+    have poses in metres and no depth: it is predicted.
     """
-    run = o.config_of(executor=executor, address=address, cpus=cpus).run
+    settings = o.config_of(
+        assignments=assignments,
+        depth_model=depth_model,
+        executor=executor,
+        address=address,
+        cpus=cpus,
+    )
+    o.check_only(settings, "label", "labels.depth_", "run.")
     try:
-        result = _labelled(shards, out, only_labelled, run, quiet)
+        result = _labelled(shards, out, only_labelled, settings, quiet)
     except KeyboardInterrupt:
         say.notes().print(
             f"interrupted; what is done in {out} stays: run the same command to finish it",
@@ -77,39 +90,46 @@ def label(
 
 
 def _labelled(
-    shards: str, out: str, only_labelled: bool, run: RunConfig, quiet: bool
+    shards: str, out: str, only_labelled: bool, settings: Config, quiet: bool
 ) -> LabelResult:
     from mimic.storage import Storage
     from pipelines.executors import LazyExecutor
     from pipelines.interrupt import interruptible
     from pipelines.label import label as label_shards
 
+    depth = o.depth_model_of(settings, here=settings.run.executor == "serial")
     with (
         interruptible(threading.Event(), at_once=True),
-        LazyExecutor(run) as executor,
+        LazyExecutor(settings.run) as executor,
         _progress(quiet) as on_shard,
     ):
         return label_shards(
             Storage(shards),
             Storage(out),
             only_labelled=only_labelled,
-            run=_starting_if_worth_it(executor),
+            depth=depth,
+            run=starting_if_worth_it(executor, depth),
             on_shard=on_shard,
         )
 
 
-def _starting_if_worth_it(
-    executor: LazyExecutor,
+def starting_if_worth_it(
+    executor: LazyExecutor, depth: DepthModel | None
 ) -> Callable[[Callable[[LabelTask], ShardEntry], Iterable[LabelTask]], Iterator[ShardEntry]]:
-    """Shards are few and large: not their number tells whether workers are worth starting."""
+    """Shards are few and large: not their number tells whether workers are worth starting.
+
+    Those of a cluster may have the GPU that this process lacks: then they are started always.
+    """
+    on_gpu = depth is not None and depth.device == "cuda"
 
     def run(
         function: Callable[[LabelTask], ShardEntry], tasks: Iterable[LabelTask]
     ) -> Iterator[ShardEntry]:
         listed = list(tasks)
-        if len(listed) > 1 and sum(t.shard.samples for t in listed) > WORTH_STARTING_SAMPLES:
+        enough = WORTH_STARTING_SAMPLES if depth is None else WORTH_STARTING_PREDICTIONS
+        if on_gpu or (len(listed) > 1 and sum(t.shard.samples for t in listed) > enough):
             executor.started()
-        return executor.map(function, listed)
+        return executor.map(function, listed, "gpu" if on_gpu else "cpu")
 
     return run
 
@@ -122,14 +142,19 @@ def _sentence(out: str, result: LabelResult, only_labelled: bool) -> str:
         for status, what in (
             ("missing_depth", "without depth"),
             ("missing_pose", "without pose"),
+            ("unscaled", "with poses in an unknown unit"),
             ("as_before", "with labels that they had before"),
         )
         if counts.get(status)
     ]
-    text = f"{counts['labelled']:,} of {total:,} pairs labelled in {out}"
+    predicted = counts.get("predicted", 0)
+    labelled = counts.get("labelled", 0) + predicted
+    text = f"{labelled:,} of {total:,} pairs labelled in {out}"
+    if predicted:
+        text += f", {predicted:,} of them by predicted depth"
     if not lacking:
         return text
-    unlabelled = total - counts["labelled"] - counts.get("as_before", 0)
+    unlabelled = total - labelled - counts.get("as_before", 0)
     fate = " left out" if only_labelled and unlabelled else ""
     return f"{text}; {', '.join(lacking)}{fate}"
 

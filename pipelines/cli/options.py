@@ -6,11 +6,16 @@ Every command takes its options from here, so that a word means the same everywh
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mimic.config import Config, load_config
+from mimic.errors import MimicError
+from mimic.layered import flattened
+
+if TYPE_CHECKING:
+    from mimic.depth import DepthModel
 
 _DEFAULT = Config()
 WHAT, HOW, KEEP, RUN, SAY = (
@@ -45,8 +50,8 @@ Kind = Annotated[
     str | None,
     typer.Option(
         "--kind",
-        help="Force what the source is: video, photos, frames, pairs, rgbd, or scenes seen by "
-        "raycast or habitat (default: recognised).",
+        help="Force what the source is: video, photos, frames, pairs, rgbd, posed, or scenes seen "
+        "by raycast or habitat (default: recognised).",
         show_default=False,
         rich_help_panel=WHAT,
     ),
@@ -86,6 +91,17 @@ StoreDepth = Annotated[
         "--depth",
         help="Store depth, too, where the source has it (uint16 millimetres).",
         rich_help_panel=KEEP,
+    ),
+]
+DepthModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--depth-model",
+        metavar="NAME_OR_PATH",
+        help="Predict depth with this metric depth model: a folder, or a name on the Hugging Face "
+        "hub (needs: pip install 'mimic[depth]').",
+        show_default=False,
+        rich_help_panel=HOW,
     ),
 ]
 Dataset = Annotated[
@@ -276,6 +292,8 @@ _KEYS = {
     "depth": "image.depth",
     "poses_only": "run.poses_only",
     "scenes": "run.scenes",
+    "depth_model": "labels.depth_model",
+    "interval_s": "source.video.interval_s",
 }
 """Option name to config key, for those that are one value."""
 
@@ -312,6 +330,37 @@ def config_of(
         put(values, "overlap.low", overlap[0])
         put(values, "overlap.high", overlap[1])
     return load_config(file=file, overrides=values, assignments=tuple(assignments or ()), base=base)
+
+
+def depth_model_of(settings: Config, *, here: bool) -> DepthModel | None:
+    """The model that predicts depth, identified; None where none is asked for.
+
+    ``here``: depth is predicted in this process (see :func:`mimic.depth.device_for`).
+
+    Raises:
+        MimicError: the extra is missing, or there is no such metric model.
+    """
+    address, expected = settings.labels.depth_model, settings.labels.depth_sha256
+    if address is None:
+        if expected is not None:
+            raise MimicError("labels.depth_sha256 is of a depth model: name it with --depth-model")
+        return None
+    from mimic.depth import device_for, model_at
+
+    return model_at(address, device_for(settings.run.gpu_share, here=here), expected)
+
+
+def check_only(settings: Config, command: str, *allowed: str) -> None:
+    """Refuse what a command would not heed: only keys that begin so may differ from the defaults.
+
+    Raises:
+        MimicError: naming the first other key.
+    """
+    default, asked = flattened(_DEFAULT.model_dump()), flattened(settings.model_dump())
+    for key, value in asked.items():
+        if value != default[key] and not key.startswith(allowed):
+            listed = ", ".join(f"{prefix}*" if prefix[-1] in "._" else prefix for prefix in allowed)
+            raise MimicError(f"--set {key}: mimic {command} takes only {listed}")
 
 
 def put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -48,7 +48,9 @@ class LazyExecutor(AbstractContextManager["LazyExecutor"]):
             self._executor = self._stack.enter_context(make_executor(self._run))
         return self._executor
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], resources: str = "cpu"
+    ) -> Iterator[R]:
         """See :meth:`Executor.map`; a few tasks do not start an executor, but are done here."""
         waiting = iter(tasks)
         if self._executor is None:
@@ -56,4 +58,4 @@ class LazyExecutor(AbstractContextManager["LazyExecutor"]):
             if len(few) < WORTH_STARTING:
                 return map(function, few)
             waiting = chain(few, waiting)
-        return self.started().map(function, waiting)
+        return self.started().map(function, waiting, resources)

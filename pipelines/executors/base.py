@@ -68,11 +68,14 @@ class Executor(Protocol):
         """
         ...
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], resources: str = "cpu"
+    ) -> Iterator[R]:
         """The results of pure tasks, in any order; ``function`` and tasks must be picklable.
 
-        A task may be run twice (its worker may die), so it must be one that can be. Tasks are
-        taken from the iterable as there is room. What a task raises ends it all.
+        ``resources``: the resource class of the tasks, as work units have one. A task may be run
+        twice (its worker may die), so it must be one that can be. Tasks are taken from the iterable
+        as there is room. What a task raises ends it all.
 
         Raises:
             ClusterError: the cluster went away, or a worker dies of a task again and again.

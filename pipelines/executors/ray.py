@@ -62,6 +62,8 @@ CONNECT_S = 10.0
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size goes through the object store."""
 
+_log = logging.getLogger("mimic")
+
 _NODE_LOST = (
     ray_errors.NodeDiedError,
     ray_errors.ObjectLostError,
@@ -96,6 +98,7 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
     def run(self, units: Sequence[WorkUnit], work: Work, on_outcome: OnOutcome, stop: Stop) -> None:
         """See :class:`pipelines.executors.base.Executor`."""
         book = LeaseBook(units, self._run.lease, self._run.attempts)
+        _warn_without_gpu(max((_resources(u.resources, self._run)[1] for u in units), default=0))
         flight = _Flight(self._run, book, work, on_outcome)
         try:
             while not stop.is_set() and not book.finished:
@@ -107,11 +110,15 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
         finally:
             flight.cancel_all()
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], resources: str = "cpu"
+    ) -> Iterator[R]:
         """See :class:`pipelines.executors.base.Executor`."""
         waiting = iter(tasks)
         flying: dict[Any, tuple[T, int]] = {}
-        remote = _remote_task()
+        num_cpus, num_gpus = _resources(resources, self._run)
+        _warn_without_gpu(num_gpus)
+        remote = _remote_task(num_cpus, num_gpus)
         try:
             while True:
                 room = _cpus() + TASKS_IN_WAITING - len(flying)
@@ -264,8 +271,16 @@ def _lease(units: list[WorkUnit], work: Work, memory_mb: int) -> Iterator[_Start
 
 
 def _resources(kind: str, run: RunConfig) -> tuple[float, float]:
-    """CPUs and the share of a GPU that a unit of a resource class asks of Ray."""
+    """CPUs and the share of a GPU that a unit or task of a resource class asks of Ray."""
     return 1, run.gpu_share if kind == "gpu" else 0
+
+
+def _warn_without_gpu(num_gpus: float) -> None:
+    """Say why nothing happens; it is no error, because clusters grow when they are asked to."""
+    if num_gpus and not _cluster_resources().get("GPU"):
+        _log.warning(
+            "run.gpu_share is %g and the Ray cluster has no GPU: work waits until it has", num_gpus
+        )
 
 
 @cache
@@ -297,12 +312,15 @@ def _check_tries(tries: int, error: Exception) -> None:
 
 
 @cache
-def _remote_task() -> Callable[..., Any]:
+def _remote_task(num_cpus: float, num_gpus: float) -> Callable[..., Any]:
     # Ray's own retries are off: with them it aborted the driver once in a while ("Tried to complete
     # task that was not pending", Ray 2.60) when a worker died as it finished.
-    task: Any = ray.remote(max_retries=0, runtime_env={"env_vars": ONE_THREAD_ENV}, num_cpus=1)(
-        _task
-    )
+    task: Any = ray.remote(
+        max_retries=0,
+        runtime_env={"env_vars": ONE_THREAD_ENV},
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+    )(_task)
     remote: Callable[..., Any] = task.remote
     return remote
 

@@ -30,6 +30,8 @@ class SerialExecutor(contextlib.AbstractContextManager["SerialExecutor"]):
             outcome = attempt(work, lease.units[0], self._run.memory_mb)
             on_outcome(book.reported(lease, outcome))
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], resources: str = "cpu"
+    ) -> Iterator[R]:
         """See :class:`pipelines.executors.base.Executor`."""
         return map(function, tasks)

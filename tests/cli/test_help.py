@@ -42,6 +42,7 @@ def test_the_top_help_names_every_command(capsys: pytest.CaptureFixture[str]) ->
             "import",
             "export",
             "label",
+            "reconstruct",
         )
     }
     assert all(name in printed for name in NAMES)

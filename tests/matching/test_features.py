@@ -5,7 +5,8 @@ import pytest
 from textures import looking_at, render
 
 from mimic import opencv
-from mimic.config import ConfigError, MatchConfig
+from mimic.config import MatchConfig
+from mimic.layered import ConfigError
 from mimic.matching.features import ROOT_SCALE, extract, root
 
 GRAY = opencv.to_gray(render(looking_at(800, 800)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import os
 import signal
 import time
@@ -54,6 +55,26 @@ class Work:
 
     def tries(self, unit: WorkUnit) -> int:
         return len(list(Path(self.trace).glob(f"{unit.unit_id}.*")))
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Writes down what Ray has assigned to the worker of each unit."""
+
+    trace: str
+
+    def __call__(self, unit: WorkUnit) -> UnitReport:
+        Path(self.trace, unit.unit_id).write_text(json.dumps(assigned(0)))
+        return report_of(unit)
+
+
+def assigned(_task: object) -> dict[str, float]:
+    """The CPUs and the GPU share that Ray has assigned to this worker, and the GPU's number."""
+    import ray
+
+    context = ray.get_runtime_context()
+    ids = context.get_accelerator_ids().get("GPU", [])
+    return {**context.get_assigned_resources(), "ids": ids}
 
 
 def do(deed: str, unit: WorkUnit) -> None:

@@ -59,14 +59,14 @@ class PosedIndex:
         return dict(sorted(Counter(reason for _, reason in self.left_out).items()))
 
 
-def index_of(bundle: Bundle, listed: Sequence[Listed]) -> PosedIndex:
-    """Sort out the frames that cannot be used.
+def index_of(bundle: Bundle, listed: Sequence[Listed], *, deep: bool = True) -> PosedIndex:
+    """Sort out the frames that cannot be used; ``deep``: for one, those without depth.
 
     Raises:
         SourceError: pictures whose size is needed have vanished or changed.
     """
     sized = _with_sizes(bundle, listed)
-    problems = [frame.problem or _problem(bundle, frame) for frame in sized]
+    problems = [frame.problem or _problem(bundle, frame, deep) for frame in sized]
     good = tuple(frame for frame, problem in zip(sized, problems, strict=True) if problem is None)
     lenses = [straightened(_lens(frame)) for frame in good]
     return PosedIndex(
@@ -98,11 +98,12 @@ def not_rigid(pose: Matrix) -> bool:
     return bool(not off <= MAX_NOT_RIGID or not proper or (pose[3] != (0, 0, 0, 1)).any())
 
 
-def _problem(bundle: Bundle, frame: Listed) -> str | None:
+def _problem(bundle: Bundle, frame: Listed, deep: bool) -> str | None:
     """The first question a frame fails."""
-    if frame.depth is None:
+    if deep and frame.depth is None:
         return "no_depth"
-    if not bundle.sizes[frame.colour.path] or not bundle.sizes[frame.depth.blob.path]:
+    blobs = [frame.colour, *([frame.depth.blob] if frame.depth else [])]
+    if not all(bundle.sizes[blob.path] for blob in blobs):
         return "empty"
     if frame.cam_to_world is None:
         return "no_pose"

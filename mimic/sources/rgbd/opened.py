@@ -26,7 +26,7 @@ from mimic.sources.rgbd.lens import (
     straight_picture,
     straightened,
 )
-from mimic.sources.rgbd.listed import Depth, Lens, Listed
+from mimic.sources.rgbd.listed import Lens, Listed
 from mimic.types import Frame, SourceItem, UInt8Image
 
 PROBE_PX = 64
@@ -56,21 +56,27 @@ class Opened:
         return self._probes[row]
 
     def _probe(self, row: int) -> PosedDepth:
-        frame, (lens, depth) = self.index.frames[row], self._cameras(row)
+        frame, lens = self.index.frames[row], self._lens(row)
+        assert frame.depth is not None
         grid, intrinsics = coarse_grid(straightened(lens), PROBE_PX)
-        depth_m = self._depth(frame, self.bundle.read(depth.blob), lens, grid)
+        depth_m = self._depth(frame, self.bundle.read(frame.depth.blob), lens, grid)
         return PosedDepth(depth_m, intrinsics, self.index.cam_to_world[row])
 
     def look(self, row: int) -> Frame:
         """The frame, colour and depth as a pinhole sees them; depth all 0 where it does not decode.
 
+        Of a sequence without depth, the frame without.
+
         Raises:
             SourceError: ``vanished`` or ``changed``; ``unreadable_frame``: its picture does not
                 decode, or is of another size than its intrinsics are of.
         """
-        frame, (lens, depth) = self.index.frames[row], self._cameras(row)
-        colour, deep = self.bundle.read(frame.colour), self.bundle.read(depth.blob)
-        pinhole = straightened(lens)
+        frame, lens = self.index.frames[row], self._lens(row)
+        colour = self.bundle.read(frame.colour)
+        deep = None if frame.depth is None else self.bundle.read(frame.depth.blob)
+        pinhole, depth_m = straightened(lens), None
+        if deep is not None:
+            depth_m = self._depth(frame, deep, lens, full_grid(size_of(pinhole)))
         return Frame(
             frame_id=self._frame_id(row, colour, deep),
             slot=frame.slot,
@@ -78,16 +84,15 @@ class Opened:
             pts_s=frame.stamp_s,
             shot=0,
             rgb=straight_picture(self._picture(frame, colour, lens), lens),
-            depth_m=self._depth(frame, deep, lens, full_grid(size_of(pinhole))),
+            depth_m=depth_m,
             intrinsics=pinhole.intrinsics,
             cam_to_world=self.index.cam_to_world[row],
         )
 
-    def _cameras(self, row: int) -> tuple[Lens, Depth]:
-        frame = self.index.frames[row]
-        assert frame.lens is not None
-        assert frame.depth is not None
-        return frame.lens, frame.depth
+    def _lens(self, row: int) -> Lens:
+        lens = self.index.frames[row].lens
+        assert lens is not None
+        return lens
 
     def _depth(self, frame: Listed, data: bytes, lens: Lens, grid: Grid) -> NDArray[np.float32]:
         assert frame.depth is not None
@@ -112,11 +117,11 @@ class Opened:
     def _unreadable(self, frame: Listed, why: str) -> SourceError:
         return SourceError("unreadable_frame", f"{self.bundle.shown(frame.name)}: {why}")
 
-    def _frame_id(self, row: int, colour: bytes, depth: bytes) -> str:
+    def _frame_id(self, row: int, colour: bytes, depth: bytes | None) -> str:
         """A frame is its picture, its depth, and where they were seen from through what."""
         numbers = [self.index.cam_to_world[row], self.index.intrinsics[row]]
         text = [np.ascontiguousarray(array, dtype="<f8").tobytes().hex() for array in numbers]
-        contents = [fingerprint_of_bytes(data) for data in (colour, depth)]
+        contents = [fingerprint_of_bytes(data) for data in (colour, depth) if data is not None]
         return stable_id("rgbd", *contents, *text, self.index.names[row])
 
 
@@ -130,7 +135,8 @@ def opened(item: SourceItem) -> Opened:
     bundle = Bundle.of_item(item)
     layout = LAYOUTS[bundle.settings["layout"]]
     slots = range(int(bundle.settings["frames"]))
-    return Opened(bundle, index_of(bundle, layout.frames(bundle, slots)))
+    deep = "no_depth" not in bundle.settings
+    return Opened(bundle, index_of(bundle, layout.frames(bundle, slots), deep=deep))
 
 
 def posed_frames(item: SourceItem) -> PosedIndex:

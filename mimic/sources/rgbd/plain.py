@@ -28,6 +28,8 @@ from mimic.types import Matrix
 
 COLOUR = ("images", "image", "color", "colour", "rgb")
 DEPTH = ("depth", "depths")
+POSES, UNSCALED_POSES = "poses.txt", "poses_unscaled.txt"
+"""Camera poses in metres, and those in a unit that is not known (of sequences without depth)."""
 MILLIMETRES = Depth(Blob(""))
 SIZED_BY = 3
 """So many first pictures are tried for their size."""
@@ -36,7 +38,7 @@ SIZED_BY = 3
 def find(tree: Tree) -> Iterator[Found]:
     """Folders with pictures, depth and ``poses.txt``."""
     for folder in folders_with_depth(tree):
-        poses = tree.file(folder, "poses.txt")
+        poses = tree.file(folder, POSES)
         if poses is not None:
             others = [tree.file(folder, "K.txt"), tree.file(folder, "intrinsics.txt")]
             yield found_with_depth("plain", tree, folder, [poses, *others])
@@ -45,7 +47,7 @@ def find(tree: Tree) -> Iterator[Found]:
 def frames(bundle: Bundle, slots: Sequence[int]) -> list[Listed]:
     """See :class:`mimic.sources.rgbd.listed.Layout`."""
     pictures = colours(bundle)
-    poses = _by_picture(bundle, "poses.txt", pictures, {12, 16})
+    poses = _by_picture(bundle, bundle.first(POSES) or UNSCALED_POSES, pictures, {12, 16})
     lenses = _lenses(bundle, pictures)
     depth = depths(bundle, pictures)
     return [

@@ -42,16 +42,18 @@ class RgbdSource:
         """One item a sequence; of its pictures one is read, and of all files samples."""
         for found in find_sequences(files)[0]:
             layout = LAYOUTS[found.layout]
-            bundle = Bundle.of_found(found, _asked(config))
+            bundle = Bundle.of_found(found, asked_of(config))
             try:
                 names = [""] if layout.parts is None else layout.parts(bundle)
             except (SourceError, StorageError) as error:
-                yield _refused(bundle, error)
+                yield refused(bundle, error)
                 continue
             for name in names:
-                yield _item_of(
-                    layout, bundle if layout.parts is None else bundle.part(name), config
-                )
+                part = bundle if layout.parts is None else bundle.part(name)
+                try:
+                    yield item_of(layout, part, config)
+                except (SourceError, StorageError) as error:
+                    yield refused(part, error)
 
     def split(self, item: SourceItem, config: Config) -> list[WorkUnit]:
         """Units of ``unit_frames`` slots; the last one is open-ended."""
@@ -93,7 +95,7 @@ class RgbdSource:
         )
 
 
-def _asked(config: Config) -> dict[str, str]:
+def asked_of(config: Config) -> dict[str, str]:
     """What the user says of all sequences."""
     asked = config.source.rgbd
     known = {}
@@ -104,21 +106,25 @@ def _asked(config: Config) -> dict[str, str]:
     return known
 
 
-def _item_of(layout: Layout, bundle: Bundle, config: Config) -> SourceItem | Skipped:
-    try:
-        count = layout.count(bundle)
-        if count == 0:
-            raise SourceError("empty", f"{bundle.name}: holds no frames")
-        _check_camera(layout, bundle)
-        fingerprint = bundle.fingerprint(layout.name)
-    except (SourceError, StorageError) as error:
-        return _refused(bundle, error)
+def item_of(
+    layout: Layout, bundle: Bundle, config: Config, kind: str = RgbdSource.kind
+) -> SourceItem:
+    """The item of a sequence.
+
+    Raises:
+        SourceError: it holds nothing, or its index files or its first camera cannot be used.
+        StorageError: its files cannot be read.
+    """
+    count = layout.count(bundle)
+    if count == 0:
+        raise SourceError("empty", f"{bundle.name}: holds no frames")
+    _check_camera(layout, bundle)
     settings = bundle.settings | {"layout": layout.name, "frames": str(count)}
     item = SourceItem(
-        kind=RgbdSource.kind,
+        kind=kind,
         uri=bundle.uri,
         name=bundle.name,
-        fingerprint=fingerprint,
+        fingerprint=bundle.fingerprint(layout.name),
         size_bytes=sum(bundle.sizes.values()),
         scene=bundle.name,
         members=(bundle.packed(),),
@@ -147,7 +153,8 @@ def _check_camera(layout: Layout, bundle: Bundle) -> None:
         )
 
 
-def _refused(bundle: Bundle, error: SourceError | StorageError) -> Skipped:
+def refused(bundle: Bundle, error: SourceError | StorageError) -> Skipped:
+    """A sequence that cannot be mined, and why."""
     if isinstance(error, SourceError):
         return Skipped(bundle.name, error.reason, str(error))
     return Skipped(bundle.name, "unreadable", f"{bundle.name}: {error}")

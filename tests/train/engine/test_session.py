@@ -1,0 +1,181 @@
+"""A run is a function of (data, config): however it was stopped, resumed, and spread."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from runs import (
+    command,
+    config_of,
+    make_shards,
+    metrics,
+    run,
+    same_state,
+    spawn,
+    state_after,
+)
+
+from train.errors import TrainError
+from train.methods import METHODS
+
+LEARNT = ("model", "ema", "optimiser", "step")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert run(config_of(shards), out)
+    return out
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("first", [2, 3])
+def test_stopped_and_resumed_it_ends_with_the_same_bits(shards, tmp_path, method, first):
+    config = config_of(shards, method)
+    assert run(config, tmp_path / "whole")
+    assert run(config, tmp_path / "cut", limit_steps=first)
+    assert run(config, tmp_path / "cut")
+    one, two = (state_after(tmp_path / name, 6) for name in ("whole", "cut"))
+    assert all(same_state(one[part], two[part]) for part in LEARNT)
+    assert not same_state(one["model"], state_after(tmp_path / "cut", first)["model"])
+
+
+def test_the_run_tells_of_every_step_once_however_often_it_was_resumed(
+    shards, tmp_path, undisturbed
+):
+    for limit in (1, 3, 4, 6):
+        assert run(config_of(shards), tmp_path / "cut", limit_steps=limit)
+    told = [line for line in metrics(tmp_path / "cut") if "loss" in line]
+    assert [line["step"] for line in told] == [1, 2, 3, 4, 5, 6]
+    whole = [line["loss"] for line in metrics(undisturbed) if "loss" in line]
+    assert [line["loss"] for line in told] == whole
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(shards, tmp_path, undisturbed):
+    out = tmp_path / "killed"
+    process = spawn(command(shards, out))
+    _wait_for(out / "checkpoints" / "step-00000002.pt", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = spawn(command(shards, out))
+    _, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert "goes on after step" in errors
+    one, two = state_after(undisturbed, 6), state_after(out, 6)
+    assert all(same_state(one[part], two[part]) for part in LEARNT)
+
+
+def test_sigterm_makes_a_checkpoint_and_says_so(shards, tmp_path, undisturbed):
+    out = tmp_path / "stopped"
+    args = command(shards, out, "--set", "checkpoint.every=1000")
+    process = spawn(args)
+    _wait_for(out / "metrics.jsonl", process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    if process.returncode == 0:
+        pytest.skip("it was over before it could be stopped")
+    assert process.returncode == 130, errors
+    again = spawn(args)
+    again.communicate(timeout=120)
+    assert again.returncode == 0
+    one, two = state_after(undisturbed, 6), state_after(out, 6)
+    assert all(same_state(one[part], two[part]) for part in LEARNT)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_ranks_are_one_to_rounding(shards, tmp_path, undisturbed, parallel):
+    out = tmp_path / parallel
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    args = command(shards, out, "--set", f"hardware.parallel={parallel}")
+    ranks = [
+        spawn(args, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
+              MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        for rank in range(2)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=150)[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], said
+    # Losses, not weights: Adam makes a step of full length of a gradient that is all rounding.
+    for name in ("loss", "grad_norm", "val_loss"):
+        two, one = ([line[name] for line in metrics(o) if name in line] for o in (out, undisturbed))
+        assert two == pytest.approx(one, rel=1e-4), name
+    one_process = config_of(shards, schedule={"length": 8})
+    assert run(one_process, out, force_resume=True), "a whole state: one process goes on with it"
+
+
+def test_another_config_is_refused_and_named(shards, tmp_path):
+    assert run(config_of(shards), tmp_path / "run", limit_steps=2)
+    other = config_of(shards, optimiser={"weight_decay": 0.5})
+    with pytest.raises(TrainError, match=r"optimiser.weight_decay \(0.05 -> 0.5\).*--force-resume"):
+        run(other, tmp_path / "run")
+    assert run(other, tmp_path / "run", force_resume=True, limit_steps=3)
+    elsewhere = config_of(shards, hardware={"decode_threads": 1}, report={"log_every": 2})
+    assert run(elsewhere, tmp_path / "run", force_resume=True, limit_steps=4)
+
+
+def test_what_does_not_decide_may_change(shards, tmp_path):
+    assert run(config_of(shards), tmp_path / "run", limit_steps=2)
+    changed = config_of(shards, hardware={"decode_threads": 1}, report={"log_every": 2})
+    assert run(changed, tmp_path / "run", limit_steps=3)
+
+
+def test_other_data_is_refused(shards, tmp_path):
+    assert run(config_of(shards), tmp_path / "run", limit_steps=2)
+    moved = tmp_path / "other"
+    make_shards(moved, "xyz")
+    config = config_of(moved)
+    same_place = config.model_copy(update={"data": config_of(shards).data})
+    assert same_place.fingerprint() == config_of(shards).fingerprint()
+    with pytest.raises(TrainError, match="sets"):
+        run(config, tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_its_samples(shards, tmp_path):
+    config = config_of(
+        shards, optimiser={"base_lr": 1e30}, numerics={"nan_budget": 1}, schedule={"warmup": 0}
+    )
+    with pytest.raises(TrainError, match=r"not finite for the 2th time.*base_lr"):
+        run(config, tmp_path / "run")
+
+
+def test_fewer_samples_than_a_batch_is_one_sentence(shards, tmp_path):
+    with pytest.raises(TrainError, match="samples but a batch takes 4000"):
+        run(config_of(shards, batch=4000), tmp_path / "run")
+
+
+def test_the_same_few_batches_are_learnt_by_heart(shards, tmp_path):
+    config = config_of(shards, schedule={"length": 60, "warmup": 5}, optimiser={"base_lr": 0.5})
+    assert run(config, tmp_path / "run", overfit_batches=1)
+    losses = [line["loss"] for line in metrics(tmp_path / "run") if "loss" in line]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+def test_pictures_and_config_are_left_beside_the_metrics(undisturbed):
+    assert {entry.name for entry in undisturbed.iterdir()} == {
+        "checkpoints", "config.yaml", "metrics.jsonl", "pictures",
+    }  # fmt: skip
+    assert [p.name for p in sorted((undisturbed / "pictures").iterdir())] == [
+        "step-00000003.png", "step-00000006.png",
+    ]  # fmt: skip
+    steps = [line["step"] for line in metrics(undisturbed)]
+    assert all(a <= b for a, b in pairwise(steps))
+
+
+def _wait_for(path: Path, process) -> None:
+    until = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)

@@ -1,0 +1,154 @@
+"""From a config to the data sets that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mimic.errors import MimicError
+from mimic.shards.reader import Shards
+from mimic.storage import Storage
+from schemas import SchemaError
+from train.data.cache import ShardCache, default_folder
+from train.data.config import CacheConfig, DataConfig, SetConfig
+from train.data.folders import FolderSet, find_pairs
+from train.data.index import read_index
+from train.data.order import Order
+from train.data.pairs import PairSet, ShardSet, Singles
+from train.data.plain import PlainSet, find_plain
+from train.data.reading import Locate, ShardReader
+from train.data.sample import Wanted
+from train.errors import TrainError
+
+_log = logging.getLogger(__name__)
+_GB = 10**9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataSets:
+    """Data sets, numbered through: the first sample of one follows the last of the one before.
+
+    ``weights``: of each, or None: one pool.
+    """
+
+    sets: tuple[PairSet, ...]
+    weights: tuple[float, ...] | None
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Samples of each."""
+        return tuple(len(part) for part in self.sets)
+
+    @property
+    def views(self) -> int:
+        """Of each sample."""
+        return self.sets[0].views
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal where the samples, their numbers and their weights are."""
+        said = f"{[part.fingerprint for part in self.sets]} {self.weights}"
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def locate(self, number: int) -> tuple[PairSet, int]:
+        """The set of a sample and its number there."""
+        for part in self.sets:
+            if number < len(part):
+                return part, number
+            number -= len(part)
+        raise IndexError(number)
+
+    def key(self, number: int) -> str:
+        """What a person calls a sample."""
+        part, within = self.locate(number)
+        return part.key(within)
+
+    def order(self, seed: int, batch: int) -> Order:
+        """The order of training on them; ``batch`` samples a step, over all ranks."""
+        return Order(self.sizes, self.weights, seed, batch)
+
+    def singles(self) -> DataSets:
+        """Every view as a sample of its own (MAE)."""
+        return DataSets(tuple(Singles(part) for part in self.sets), self.weights)
+
+    def close(self) -> None:
+        """Let go of open files."""
+        for part in self.sets:
+            part.close()
+
+
+def open_sets(config: DataConfig, split: str, wanted: Wanted | None = None) -> DataSets:
+    """The data sets of a config.
+
+    Args:
+        config: what is read.
+        split: ``train`` or ``val``.
+        wanted: what is read beside the pictures; all by default, and each costs time.
+
+    Raises:
+        NoSamplesError: a set has none of that split, or none that the conditions choose.
+        TrainError: a set is not there, or is not what its manifest says.
+    """
+    wanted = wanted or Wanted()
+    try:
+        sets = tuple(_OPEN[part.layout](part, config, split, wanted) for part in config.sets)
+    except (MimicError, SchemaError) as error:
+        raise TrainError(str(error)) from error
+    weights = [part.weight for part in config.sets]
+    return DataSets(sets, tuple(w for w in weights if w is not None) or None)
+
+
+def _shards(part: SetConfig, config: DataConfig, split: str, wanted: Wanted) -> PairSet:
+    shards = Shards(part.url)
+    conditions = [where for where in (config.where, part.where) if where is not None]
+    index = read_index(shards, split, conditions)
+    reader = ShardReader(_locate(shards, config.cache), verify=config.cache.verify)
+    return ShardSet(index, reader, wanted, reader.close)
+
+
+def _locate(shards: Shards, config: CacheConfig) -> Locate:
+    """Where shards lie on this machine: in place, or in the cache."""
+    storage = shards.storage
+    if (top := storage.local_path()) is not None:
+        return lambda entry: top / entry.name
+    cache = ShardCache(config.folder or default_folder(), int(config.limit_gb * _GB))
+    total = sum(entry.tar.size for entry in shards.shards())
+    if total > cache.limit_bytes:
+        _log.warning(
+            "%s: %.0f GB do not fit into the cache of %.0f GB, so shards will be fetched again and "
+            "again: raise data.cache.limit_gb",
+            storage.url, total / _GB, config.limit_gb,
+        )  # fmt: skip
+    return lambda entry: cache.path(storage, entry)
+
+
+def _folders(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -> PairSet:
+    _refuse_where(part)
+    storage = Storage(part.url)
+    return FolderSet(storage, find_pairs(storage, split, part.val_share), wanted)
+
+
+def _plain(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -> PairSet:
+    _refuse_where(part)
+    return PlainSet(find_plain(part.url, part.pictures, split, part.val_share), wanted)
+
+
+def _refuse_where(part: SetConfig) -> None:
+    if part.where is not None:
+        raise TrainError(
+            f"{part.url}: layout {part.layout} has no index to choose from; leave out its "
+            f"where={part.where!r}"
+        )
+
+
+_OPEN: dict[str, Callable[[SetConfig, DataConfig, str, Wanted], PairSet]] = {
+    "shards": _shards,
+    "mimic": _folders,
+    "pairs": _plain,
+}
+"""By layout."""

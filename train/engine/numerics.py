@@ -1,0 +1,86 @@
+"""The arithmetic of a step: precision, accumulation, clipping, and what is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from train.config import NumericsConfig
+from train.methods.base import Outcome, Views
+
+_ZERO = torch.zeros(())
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stepper:
+    """Forward and backward of a rank's batch, and the update; fp16 scales its loss."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        numerics: NumericsConfig,
+        clip_norm: float | None,
+        device: torch.device,
+    ) -> None:
+        self._module, self._optimiser = module, optimiser
+        self._numerics, self._clip_norm, self._device = numerics, clip_norm, device
+        self.scaler = torch.amp.GradScaler(
+            device.type, enabled=numerics.precision == "fp16" and device.type == "cuda"
+        )
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        dtype = _DTYPES.get(self._numerics.precision)
+        return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
+
+    def gradients(self, views: Views) -> Outcome:
+        """Add up the gradient of the mean loss over a rank's batch; what it came to, detached."""
+        self._optimiser.zero_grad(set_to_none=True)
+        parts = list(_parts(views, self._numerics.accumulate))
+        outcomes = []
+        for at, part in enumerate(parts):
+            share = len(part.numbers) / len(views.numbers)
+            with self._synchronised(at == len(parts) - 1):
+                with self.autocast():
+                    outcome: Outcome = self._module(part)
+                self.scaler.scale(outcome.loss * share).backward()  # type: ignore[no-untyped-call]
+            outcomes.append((share, outcome))
+        measures = {
+            name: sum((share * part.measures[name].detach() for share, part in outcomes), _ZERO)
+            for name in outcomes[0][1].measures
+        }
+        return Outcome(torch.cat([part.losses.detach() for _, part in outcomes]), measures)
+
+    def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are exchanged once, after the last part."""
+        no_sync = getattr(self._module, "no_sync", None)
+        return nullcontext() if last or no_sync is None else no_sync()
+
+    def norm(self) -> Tensor:
+        """The norm of the whole gradient, clipped if asked."""
+        self.scaler.unscale_(self._optimiser)
+        parameters = [p for p in self._module.parameters() if p.grad is not None]
+        limit = self._clip_norm if self._clip_norm is not None else float("inf")
+        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+    def update(self, finite: bool) -> None:
+        """Apply the gradient, or drop it where it is not finite."""
+        if finite or self.scaler.is_enabled():
+            self.scaler.step(self._optimiser)  # which skips what is not finite, too
+            self.scaler.update()
+
+
+def _parts(views: Views, count: int) -> Iterator[Views]:
+    for images, covis, numbers in zip(
+        views.images.chunk(count),
+        views.covis.chunk(count),
+        views.numbers.chunk(count),
+        strict=True,
+    ):
+        yield Views(images, covis, numbers, views.step, views.seed)

@@ -1,0 +1,9 @@
+"""The error that a user can mend."""
+
+from __future__ import annotations
+
+from mimic.errors import MimicError
+
+
+class TrainError(MimicError):
+    """One sentence that names the file or option and says what to do; shown without a traceback."""

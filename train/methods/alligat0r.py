@@ -1,0 +1,93 @@
+"""Alligat0R: tell of every pixel whether the other view sees it (Loiseau et al., 2025, section 3).
+
+Both views whole, symmetric, three classes a pixel: co-visible, occluded, outside the field of view.
+Pixels of unknown label (no depth) are ignored: the paper does not say what it does with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from train.methods.base import Method, Outcome, Views
+from train.methods.completion import colours
+from train.methods.options import NetOptions
+from train.models import CovisibilitySegmenter, CovisibilitySegmenterConfig
+
+UNKNOWN = 255
+CLASSES = 3
+_PALETTE = torch.tensor([[0.2, 0.7, 0.3], [0.85, 0.25, 0.2], [0.25, 0.4, 0.85], [0.0, 0.0, 0.0]])
+"""Co-visible green, occluded red, outside blue; unknown black."""
+
+
+class Alligat0rOptions(NetOptions):
+    """Alligat0R's options."""
+
+    encoder: dict[str, Any] = Field(default_factory=lambda: {"size": "large", "positions": "rope"})
+    decoder: dict[str, Any] = Field(default_factory=lambda: {"size": "base"})
+
+
+class Alligat0r(Method):
+    """Co-visibility segmentation."""
+
+    name = "alligat0r"
+    labelled = True
+    Options: ClassVar[type[Alligat0rOptions]] = Alligat0rOptions
+    net: CovisibilitySegmenter
+
+    def __init__(self, options: Alligat0rOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.net = CovisibilitySegmenter(
+            CovisibilitySegmenterConfig(
+                encoder=options.encoder_config(),
+                decoder=options.decoder_config(),
+                classes=CLASSES,
+            )
+        )
+
+    def forward(self, views: Views) -> Outcome:
+        """Cross-entropy over the known pixels of both views, and how many are right.
+
+        ``majority``: the share of known pixels that have the batch's commonest label, which is what
+        a network that has learnt nothing else can reach.
+        """
+        logits = self.net(views.images).float()
+        labels = views.covis.long()
+        known = labels != UNKNOWN
+        of_pixels = functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(0, 1), ignore_index=UNKNOWN, reduction="none"
+        ).view(labels.shape)
+        dims = (1, 2, 3)
+        counts = known.sum(dims).clamp(min=1)
+        right = ((logits.argmax(2) == labels) & known).sum(dims) / counts
+        present = torch.stack([(labels == c).sum(dims) for c in range(CLASSES)], dim=1)
+        shares = (present / counts[:, None]).mean(0)
+        measures = {"accuracy": right.mean(), "majority": shares.max()}
+        return Outcome(of_pixels.sum(dims) / counts, measures)
+
+    def pictures(self, views: Views) -> Tensor:
+        """View 1, its labels, its prediction; then the same of view 2."""
+        predicted = self.net(views.images).argmax(2)
+        panels = []
+        for view in range(2):
+            labels = views.covis[:, view].long().clamp(max=CLASSES)
+            panels += [
+                colours(views.images[:, view]),
+                _painted(labels),
+                _painted(predicted[:, view]),
+            ]
+        return torch.stack(panels, dim=1)
+
+    def net_dict(self) -> dict[str, Any]:
+        """The network's config."""
+        return self.net.to_dict()
+
+
+def _painted(labels: Tensor) -> Tensor:
+    """Labels [B, H, W] in 0..3 as colours [B, 3, H, W]."""
+    return _PALETTE.to(labels.device)[labels].permute(0, 3, 1, 2)

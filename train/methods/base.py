@@ -1,0 +1,84 @@
+"""What a method is to the loop: a module that turns a batch into a loss.
+
+Shape legend: B batch, V views, C channels, H and W pixels, N patches.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mimic.layered import Strict
+from train.models import Net
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """What a method sees of a batch, on its device.
+
+    ``images`` [B, V, 3, H, W] float, normalised; ``covis`` [B, V, H, W] uint8 (255 unknown);
+    ``numbers`` (B,) and ``step`` decide every draw, with ``seed``.
+    """
+
+    images: Tensor
+    covis: Tensor
+    numbers: Tensor
+    step: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a step came to.
+
+    ``losses`` (B,): of each sample, so that the mean over a batch does not depend on how it is cut
+    into parts and ranks. ``measures``: what else was measured, as means over the batch.
+    """
+
+    losses: Tensor
+    measures: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> Tensor:
+        """What is minimised."""
+        return self.losses.mean()
+
+
+class Method(nn.Module, ABC):
+    """A network and what it is asked.
+
+    A method is one file: its options, its network, and ``forward``, which is all that the loop
+    calls (so that it can be wrapped for several processes).
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type[Strict]]
+    labelled: ClassVar[bool] = False
+    """Whether co-visibility labels are read."""
+    singles: ClassVar[bool] = False
+    """Whether each view is a sample of its own (MAE)."""
+
+    net: Net
+
+    @abstractmethod
+    def forward(self, views: Views) -> Outcome:
+        """The loss of a batch."""
+
+    @abstractmethod
+    def pictures(self, views: Views) -> Tensor:
+        """A row of panels for each sample: [B, panels, 3, H, W] in [0, 1]."""
+
+    @abstractmethod
+    def net_dict(self) -> dict[str, Any]:
+        """The network's config as plain values, for checkpoints."""
+
+
+def shuffled_reference(views: Views) -> Views:
+    """The same views 1 beside the views 2 of other samples: what is a reference worth?"""
+    second = views.images[:, 1].roll(1, dims=0)
+    images = torch.stack([views.images[:, 0], second], dim=1)
+    return Views(images, views.covis, views.numbers, views.step, views.seed)

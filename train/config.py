@@ -115,7 +115,9 @@ class TrainConfig(Strict):
 
     def decisive(self) -> dict[str, Any]:
         """The values that decide what is learned, as plain JSON values."""
-        return self.model_dump(mode="json", exclude={"hardware", "report", "checkpoint", "recipe"})
+        where_it_runs = {"hardware": True, "report": True, "checkpoint": True, "recipe": True}
+        of_data = {"cache": True, "max_bad_share": True}
+        return self.model_dump(mode="json", exclude={**where_it_runs, "data": of_data})
 
     def fingerprint(self) -> str:
         """12 hex digits over what decides."""

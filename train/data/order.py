@@ -35,10 +35,10 @@ def permuted(places: Numbers, count: int, keys: Hashes) -> Numbers:
     """
     base = isqrt(count - 1) + 1
     other = -(-count // base)
-    keys = np.broadcast_to(keys, places.shape)
     result = _feistel(places, base, other, keys)
     while (beyond := result >= count).any():
-        result[beyond] = _feistel(result[beyond], base, other, keys[beyond])
+        their_keys = keys if len(keys) == 1 else keys[beyond]
+        result[beyond] = _feistel(result[beyond], base, other, their_keys)
     return result
 
 

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from types import FrameType
 
 import torch
@@ -46,7 +45,7 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
     """
     config, meter, waited_s = run.config, Meter(run.world.device), 0.0
     with _stop_asked() as told:
-        for batch in islice(loader.batches(run.step), run.total - run.step):
+        for batch in loader.batches(run.step, run.total):
             values = one_step(run, batch)
             meter.add(values, len(batch), loader.wait_s - waited_s)
             waited_s = loader.wait_s

@@ -12,6 +12,7 @@ import yaml
 
 from train.config import TrainConfig
 from train.data import DataSets, Loader, Order, Photometric, Transform, Wanted, open_sets
+from train.data.index import NoSamplesError
 from train.data.order import Numbers
 from train.engine.loop import train
 from train.engine.metrics import Sink, sinks
@@ -92,12 +93,14 @@ def _data(config: TrainConfig) -> Iterator[tuple[DataSets, DataSets | None]]:
     method = method_of(config.method)
     wanted = Wanted(geometry=False, covis=method.labelled, corr=False)
     data = open_sets(config.data, "train", wanted)
+    if method.labelled:
+        _check_labelled(data, config)
     held_out = None
     if config.report.validate_batches and config.report.validate_every:
         try:
             held_out = open_sets(config.data, "val", wanted)
-        except TrainError:
-            held_out = None  # said by the caller: a data set without held-out pairs is no error
+        except NoSamplesError:
+            held_out = None  # said later: a data set without held-out pairs is no error
     if method.singles:
         data, held_out = data.singles(), None if held_out is None else held_out.singles()
     try:
@@ -106,6 +109,16 @@ def _data(config: TrainConfig) -> Iterator[tuple[DataSets, DataSets | None]]:
         data.close()
         if held_out is not None:
             held_out.close()
+
+
+def _check_labelled(data: DataSets, config: TrainConfig) -> None:
+    """Without labels all pixels are unknown, and a run would learn nothing and not say so."""
+    for part, source in zip(data.sets, config.data.sets, strict=True):
+        if part.load(0).covis is None:
+            raise TrainError(
+                f"--shards {source.url}: has no co-visibility labels, which {config.method} learns "
+                "from; label them with `mimic label`, or mine with --set labels.covis=true"
+            )
 
 
 def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said: Progress) -> Run:
@@ -127,10 +140,17 @@ def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said
         + (f"; goes on after step {run.step}" if resumed else "")
     )
     if world.is_main:
-        run.out.mkdir(parents=True, exist_ok=True)
-        plain = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        (run.out / "config.yaml").write_text(plain)
+        _write_config(run)
     return run
+
+
+def _write_config(run: Run) -> None:
+    plain = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+        (run.out / "config.yaml").write_text(plain)
+    except OSError as error:
+        raise TrainError(f"--out {run.out}: cannot be written ({error.strerror})") from error
 
 
 def _loader(run: Run, data: DataSets, order: Order, transform: Transform) -> Loader:

@@ -179,3 +179,10 @@ def _wait_for(path: Path, process) -> None:
     until = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
+
+
+def test_labels_that_are_not_there_are_missed_at_once(tmp_path):
+    plain = make_shards(tmp_path / "plain", labelled=False)
+    with pytest.raises(TrainError, match=r"no co-visibility labels.*mimic label"):
+        run(config_of(plain, "alligat0r"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

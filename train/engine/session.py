@@ -170,6 +170,8 @@ def _loader(run: Run, data: DataSets, order: Order, transform: Transform) -> Loa
 
 def _val_loader(run: Run, held_out: DataSets | None, said: Progress) -> Loader | None:
     """Batches of held-out pairs: as large as those of training, or as there are pairs."""
+    if run.config.report.validate_batches == 0:
+        return None
     size = run.world.size
     batch = 0 if held_out is None else min(run.config.batch, len(held_out)) // size * size
     if held_out is None or batch == 0:

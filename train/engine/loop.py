@@ -18,7 +18,8 @@ import torch
 from train.data.batch import Batch
 from train.data.loader import Loader
 from train.engine import checkpoint
-from train.engine.metrics import Meter, Sink
+from train.engine.metrics import Meter, Sink, measured_peak
+from train.engine.numerics import DTYPES
 from train.engine.optimiser import set_rate
 from train.engine.run import Run
 from train.engine.schedule import rate_at
@@ -43,7 +44,7 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
 
     On SIGTERM or Ctrl-C the step is finished, a checkpoint written, and False returned.
     """
-    config, meter, waited_s = run.config, Meter(run.world.device), 0.0
+    config, meter, waited_s = run.config, _meter(run), 0.0
     with _stop_asked() as told:
         for batch in loader.batches(run.step, run.total):
             values = one_step(run, batch)
@@ -60,6 +61,13 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
             if stop:
                 return run.step >= run.total
     return True
+
+
+def _meter(run: Run) -> Meter:
+    """On a GPU it knows what the card can do, measured once, to tell the share that is used."""
+    device, dtype = run.world.device, DTYPES.get(run.config.numerics.precision, torch.float32)
+    peak = measured_peak(device, dtype) if device.type == "cuda" else None
+    return Meter(device, run.method.training_flops(), peak)
 
 
 def one_step(run: Run, batch: Batch) -> dict[str, float]:

@@ -13,7 +13,7 @@ from train.config import NumericsConfig
 from train.methods.base import Outcome, Views
 
 _ZERO = torch.zeros(())
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Stepper:
@@ -35,7 +35,7 @@ class Stepper:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
-        dtype = _DTYPES.get(self._numerics.precision)
+        dtype = DTYPES.get(self._numerics.precision)
         return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
 
     def gradients(self, views: Views) -> Outcome:

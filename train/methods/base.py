@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mimic.layered import Strict
 from train.models import Net
+from train.models.flops import cost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +72,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def pictures(self, views: Views) -> Tensor:
         """A row of panels for each sample: [B, panels, 3, H, W] in [0, 1]."""
+
+    def training_flops(self) -> int:
+        """Of a sample, forward and backward, at the size of the network's config."""
+        return cost(self.net.config, self.kept()).training_flops
+
+    def kept(self) -> int | None:
+        """Patches that are seen of a masked view; None where all are."""
+        return None
 
     @abstractmethod
     def net_dict(self) -> dict[str, Any]:

@@ -15,11 +15,16 @@ _MEAN = torch.tensor([0.485, 0.456, 0.406])
 _STD = torch.tensor([0.229, 0.224, 0.225])
 
 
+def kept_of(patches: int, options: MaskOptions) -> int:
+    """How many patches of so many are seen."""
+    return num_kept(patches, options.mask_ratio, options.mask_rounding)
+
+
 def mask_of(views: Views, patch: int, options: MaskOptions) -> Mask:
     """Which patches of view 1 are seen: a function of the seed, the step and the sample."""
     rows, cols = views.images.shape[-2] // patch, views.images.shape[-1] // patch
     patches = rows * cols
-    kept = num_kept(patches, options.mask_ratio, options.mask_rounding)
+    kept = kept_of(patches, options)
     noise = mask_noise(views.seed, views.step, views.numbers, patches)
     return mask_from_noise(noise.to(views.images.device), kept)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from train.methods.base import Method, Outcome, Views
-from train.methods.completion import colours, losses_of, mask_of, panels_of
+from train.methods.completion import colours, kept_of, losses_of, mask_of, panels_of
 from train.methods.options import MaskOptions
 from train.models import CrossViewCompletion, CrossViewCompletionConfig
 
@@ -57,6 +57,10 @@ class CroCo(Method):
         predictions = self.net(views.images, mask.kept)
         panels = panels_of(predictions, views.images[:, 0], mask, patch, norm)
         return torch.stack([*panels, colours(views.images[:, 1])], dim=1)
+
+    def kept(self) -> int:
+        """Patches that are seen of a masked view."""
+        return kept_of(self.net.config.num_patches, self.options)
 
     def net_dict(self) -> dict[str, Any]:
         """The network's config."""

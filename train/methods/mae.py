@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from train.methods.base import Method, Outcome, Views
-from train.methods.completion import losses_of, mask_of, panels_of
+from train.methods.completion import kept_of, losses_of, mask_of, panels_of
 from train.methods.options import MaskOptions
 from train.models import MaskedAutoencoder, MaskedAutoencoderConfig
 
@@ -52,6 +52,10 @@ class MAE(Method):
         mask = mask_of(views, patch, self.options)
         predictions = self.net(first, mask.kept)
         return torch.stack(panels_of(predictions, first, mask, patch, norm), dim=1)
+
+    def kept(self) -> int:
+        """Patches that are seen of a masked view."""
+        return kept_of(self.net.config.num_patches, self.options)
 
     def net_dict(self) -> dict[str, Any]:
         """The network's config."""

@@ -132,3 +132,10 @@ def test_a_wrong_option_is_one_sentence():
         build_method("croco", {"encoder": {"size": "tiny", "widht": 3}})
     with pytest.raises(TrainError, match="--method crocodile: use one of mae, croco, alligat0r"):
         build_method("crocodile", {})
+
+
+def test_what_a_sample_costs_falls_with_what_is_hidden():
+    half = build_method("croco", {**NET, "mask_ratio": 0.5}).training_flops()
+    most = build_method("croco", {**NET, "mask_ratio": 0.9}).training_flops()
+    assert 0 < most < half
+    assert method("alligat0r").training_flops() > 0

@@ -51,6 +51,11 @@ def run_session(config: TrainConfig, asked: Asked, progress: Callable[[World], P
         val_loader = _val_loader(run, held_out, said)
         with _sinks(run) as places:
             ended = train(run, loader, val_loader, places, said)
+        said.note(
+            f"done: {run.step} steps; the last checkpoint is in {run.out / 'checkpoints'}"
+            if ended
+            else f"stopped after {run.step} of {run.total} steps: the same line again goes on"
+        )
         for bad in (loader, val_loader):
             if bad is not None and bad.bad.keys:
                 said.note(f"{len(bad.bad.keys)} samples could not be read and were left out")

@@ -88,6 +88,7 @@ def test_sigterm_makes_a_checkpoint_and_says_so(shards, tmp_path, undisturbed):
     if process.returncode == 0:
         pytest.skip("it was over before it could be stopped")
     assert process.returncode == 130, errors
+    assert "the same line again goes on" in errors
     again = spawn(args)
     again.communicate(timeout=120)
     assert again.returncode == 0

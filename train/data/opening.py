@@ -97,6 +97,8 @@ def open_sets(config: DataConfig, split: str, wanted: Wanted | None = None) -> D
     wanted = wanted or Wanted()
     try:
         sets = tuple(_OPEN[part.layout](part, config, split, wanted) for part in config.sets)
+    except TrainError:
+        raise
     except (MimicError, SchemaError) as error:
         raise TrainError(str(error)) from error
     weights = [part.weight for part in config.sets]

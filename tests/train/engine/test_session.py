@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import time
@@ -134,15 +135,20 @@ def test_what_does_not_decide_may_change(shards, tmp_path):
     assert run(changed, tmp_path / "run", limit_steps=3)
 
 
-def test_other_data_is_refused(shards, tmp_path):
-    assert run(config_of(shards), tmp_path / "run", limit_steps=2)
-    moved = tmp_path / "other"
-    make_shards(moved, "xyz")
-    config = config_of(moved)
-    same_place = config.model_copy(update={"data": config_of(shards).data})
-    assert same_place.fingerprint() == config_of(shards).fingerprint()
-    with pytest.raises(TrainError, match="sets"):
-        run(config, tmp_path / "run")
+def test_other_data_in_the_same_place_is_refused(tmp_path):
+    place = make_shards(tmp_path / "shards")
+    assert run(config_of(place), tmp_path / "run", limit_steps=2)
+    shutil.rmtree(place)
+    make_shards(place, "wxyzabc")
+    with pytest.raises(TrainError, match=r"started on other data.*--force-resume"):
+        run(config_of(place), tmp_path / "run")
+    assert run(config_of(place), tmp_path / "run", force_resume=True, limit_steps=3)
+
+
+def test_shards_that_hold_nothing_out_are_trained_on_all_the_same(tmp_path):
+    place = make_shards(tmp_path / "shards", val_share=0.0)
+    assert run(config_of(place), tmp_path / "run", limit_steps=3)
+    assert not any("val_loss" in line for line in metrics(tmp_path / "run"))
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_its_samples(shards, tmp_path):

@@ -1,5 +1,8 @@
 """Images a second and core of the training loader, against bare JPEG decoding of the same bytes.
 
+And against the same decoding and the same resizing of bytes in memory, which is what a way cannot
+do without; what is between is reading, indexing, other members, and making batches.
+
     python benchmarks/loader_speed.py --shards shards/ [--into docs/results.md]
 
 Without --shards, the demo's are mined first. Rounds go over all ways in turn, so that load hits all
@@ -27,7 +30,11 @@ from mimic.shards.reader import Shards
 from train.data import DataConfig, Loader, SetConfig, Transform, Wanted, open_sets
 from train.data.config import ViewsConfig
 from train.data.decode import decode_picture
+from train.data.draws import of_views
+from train.data.windows import _picture
 
+Stored = list[bytearray]
+"""The JPEGs of a sample."""
 IMAGES = 1024
 BATCH = 32
 NOTHING = Wanted(geometry=False, covis=False, corr=False)
@@ -61,11 +68,28 @@ def measured(work: Callable[[], int]) -> Rates:
 
 
 def bare(pictures: list[bytearray], threads: int) -> int:
-    """Decode pictures that are in memory, and let go of them."""
+    """Decode pictures that are in memory, each thread its part, and let go of them."""
     chosen = list(itertools.islice(itertools.cycle(pictures), IMAGES))
+
+    def part(first: int) -> None:
+        for picture in chosen[first::threads]:
+            decode_picture(picture)
+
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(decode_picture, chosen):
-            pass
+        list(pool.map(part, range(threads)))
+    return IMAGES
+
+
+def bare_views(loader: Loader, samples: list[Stored], alone: bool) -> int:
+    """Decode and resize pictures that are in memory, as the loader does, and let go of them."""
+    transform = loader.transform
+    for number, sample in zip(range(IMAGES // 2), itertools.cycle(samples), strict=False):
+        for group in [[view] for view in sample] if alone else [sample]:
+            images = [decode_picture(view) for view in group]
+            sizes = tuple((image.shape[2], image.shape[1]) for image in images)
+            plan = transform.plan(sizes, of_views(0, 0, number))
+            for image, window in zip(images, plan.windows, strict=True):
+                _picture(image, window, plan)
     return IMAGES
 
 
@@ -78,7 +102,8 @@ def loaded(loader: Loader, images_a_sample: int) -> int:
 def rows(url: str, threads: int, rounds: int) -> Iterator[str]:
     """The table."""
     samples = list(Shards(url).samples("train"))[: IMAGES // 2]
-    pictures = [bytearray(sample.view_bytes(view)) for sample in samples for view in (1, 2)]
+    stored = [[bytearray(sample.view_bytes(view)) for view in (1, 2)] for sample in samples]
+    pictures = [view for views in stored for view in views]
     plain = "bare JPEG decoding"
     ways: dict[str, Callable[[], int]] = {plain: lambda: bare(pictures, threads)}
     for name, (views, wanted, singles) in WAYS.items():
@@ -87,6 +112,7 @@ def rows(url: str, threads: int, rounds: int) -> Iterator[str]:
         order = data.order(0, min(BATCH, len(data)))
         loader = Loader(data, order, Transform(views), threads=threads)
         ways[name] = partial(loaded, loader, data.views)
+        ways[f"{name}: bare"] = partial(bare_views, loader, stored, singles)
     best = dict.fromkeys(ways, Rates(0, 0))
     for _ in range(rounds):
         for name, work in ways.items():
@@ -98,12 +124,15 @@ def rows(url: str, threads: int, rounds: int) -> Iterator[str]:
         f"{threads} thread{'s' if threads > 1 else ''}; batches of {BATCH} at most."
     )
     yield (
-        "\n| way | images a CPU second | of bare decoding | images a second |\n"
-        + "| --- " * 4
-        + "|"
+        "\n| way | images a CPU second | of bare decoding | of decoding and resizing "
+        "| images a second |\n" + "| --- " * 5 + "|"
     )
-    for name, rates in best.items():
-        yield f"| {name} | {rates.cpu:.0f} | {rates.cpu / best[plain].cpu:.2f} | {rates.wall:.0f} |"
+    for name in (plain, *WAYS):
+        rates, least = best[name], best.get(f"{name}: bare", best[plain])
+        yield (
+            f"| {name} | {rates.cpu:.0f} | {rates.cpu / best[plain].cpu:.2f} "
+            f"| {rates.cpu / least.cpu:.2f} | {rates.wall:.0f} |"
+        )
 
 
 def demo(folder: Path) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -22,7 +21,8 @@ class Batch:
         cam_to_world: [B, V, 4, 4] float32 in metres, OpenCV axes, NaN where unknown.
         homography: [B, 3, 3] float32, view 1 to view 2 in pixels of ``images``, NaN where unknown.
         covis: [B, V, H, W] uint8: 0 co-visible, 1 occluded, 2 outside, 255 unknown (all 255 where a
-            sample has no labels): the pixels of view 1 as view 2 sees them, and of 2 as 1 does.
+            sample has no labels; where none has, it takes no memory): the pixels of view 1 as view
+            2 sees them, and of 2 as 1 does.
         corr: (B) of (M, 2) int64: patches of view 1 and of view 2, row-major in the grid of
             ``images``.
     """
@@ -39,11 +39,3 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device; the copy does not block where memory is pinned."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("images", "intrinsics", "cam_to_world", "homography", "covis")
-        }
-        return replace(self, **moved)

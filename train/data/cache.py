@@ -1,6 +1,7 @@
 """Whole shards of an object store, kept on this machine: one folder for all runs and processes.
 
-A shard lies under its SHA-256, so a cache never holds the wrong one. It is fetched once to a
+A shard lies under its SHA-256, so a cache never holds the wrong one (a plain tar, of which none is
+known, under its address, size and the store's mark of its version). It is fetched once to a
 temporary sibling, checked and renamed; processes of a machine wait for each other at a lock. What
 was used least recently goes when there is too much (a file that a process has open stays readable).
 """
@@ -14,13 +15,20 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from mimic.errors import MimicError
-from mimic.storage import Storage
+from mimic.storage import Entry, Storage
 from schemas import FileEntry
 from train.errors import TrainError
+
+_AnyEntry = TypeVar("_AnyEntry", FileEntry, Entry)
+_Check = Callable[[str, _AnyEntry, int, str | None], None]
+
+_NOT_THE_MANIFESTS = "the shards in {url} are not those of its manifest: run `mimic verify {url}`"
+_NOT_AS_LISTED = "restore it, and run the same command again when nobody writes to {url}"
 
 _BLOCK_BYTES = 16 << 20
 _SUFFIX = ".tar"
@@ -49,15 +57,32 @@ class ShardCache:
         Raises:
             TrainError: it cannot be fetched, or is not what the manifest says.
         """
-        path = self.folder / f"{entry.sha256}{_SUFFIX}"
+        return self._kept(storage, entry, entry.sha256, check, _NOT_THE_MANIFESTS)
+
+    def plain_path(self, storage: Storage, entry: Entry) -> Path:
+        """Where a tar without a manifest lies here; it is fetched if it does not.
+
+        Raises:
+            TrainError: it cannot be fetched, or is not of the size that it was listed with.
+        """
+        known = f"{storage.join(entry.name)} {entry.size} {entry.etag}"
+        name = hashlib.sha256(known.encode()).hexdigest()
+        return self._kept(storage, entry, name, _check_listed, _NOT_AS_LISTED)
+
+    def _kept(
+        self, storage: Storage, entry: _AnyEntry, name: str, check: _Check[_AnyEntry], advice: str
+    ) -> Path:
+        path = self.folder / f"{name}{_SUFFIX}"
         if not _touched(path):
-            with self._locked(entry.sha256):
+            with self._locked(name):
                 if not _touched(path):
                     self._make_room(entry.size)
-                    self._fetch(storage, entry, path)
+                    self._fetch(storage, entry, path, check, advice)
         return path
 
-    def _fetch(self, storage: Storage, entry: FileEntry, path: Path) -> None:
+    def _fetch(
+        self, storage: Storage, entry: _AnyEntry, path: Path, check: _Check[_AnyEntry], advice: str
+    ) -> None:
         where = storage.join(entry.name)
         part = path.with_name(f".~{path.name}.{secrets.token_hex(6)}")
         digest, size = hashlib.sha256(), 0
@@ -75,10 +100,7 @@ class ShardCache:
             check(where, entry, size, digest.hexdigest())
             part.rename(path)
         except MimicError as error:
-            raise TrainError(
-                f"{error}; the shards in {storage.url} are not those of its manifest: run `mimic "
-                f"verify {storage.url}`"
-            ) from error
+            raise TrainError(f"{error}; {advice.format(url=storage.url)}") from error
         except OSError as error:
             raise TrainError(
                 f"data.cache.folder {self.folder}: {error.strerror}; make room, lower "
@@ -122,6 +144,11 @@ def check(where: str, entry: FileEntry, size: int, sha256: str | None) -> None:
         f"shard {where}: {differs}; it is not the one that was mined: restore it, or run the same "
         "`mimic mine` or `mimic pack` again into an empty folder and train on that"
     )
+
+
+def _check_listed(where: str, entry: Entry, size: int, _sha256: str | None) -> None:
+    if size != entry.size:
+        raise TrainError(f"tar {where}: has {size} bytes, and had {entry.size} when it was listed")
 
 
 def _touched(path: Path) -> bool:

@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 from mimic.layered import Strict
 
 Layout = Literal["shards", "mimic", "pairs"]
-CropName = Literal["random", "shared", "resized", "center", "squash"]
+CropName = Literal["random", "shared", "resized", "center", "whole", "squash"]
+
+
+_WITHOUT_CHANCE: dict[CropName, CropName] = {
+    "random": "center",
+    "shared": "center",
+    "resized": "whole",
+}
 
 
 class SetConfig(Strict):
@@ -49,8 +56,9 @@ class ViewsConfig(Strict):
     crop: CropName = Field(
         "random",
         description="random: another window for each view, near each other, not resized (CroCo). "
-        "shared: the same for all. resized: a random part, resized (MAE). center. squash: all of "
-        "it, resized (the only one that keeps co-visibility labels true)",
+        "shared: the same for all. resized: a random part, resized (MAE). center: not resized. "
+        "whole: the largest part of that shape, in the middle, resized. squash: all of it, "
+        "resized; any other changes co-visibility labels, which takes depth (mine with --depth)",
     )
     size: tuple[int, int] = Field((224, 224), description="(width, height) of what comes out")
     scale: tuple[float, float] = Field((0.2, 1.0), description="crop resized: range of its area")
@@ -73,7 +81,7 @@ class ViewsConfig(Strict):
 
     def plain(self) -> ViewsConfig:
         """The same size without chance: how held-out samples are seen."""
-        crop: CropName = "squash" if self.crop == "squash" else "center"
+        crop = _WITHOUT_CHANCE.get(self.crop, self.crop)
         return self.model_copy(update={"crop": crop, "flip": 0.0, "swap": 0.0})
 
 

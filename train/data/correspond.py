@@ -92,7 +92,7 @@ def carried(
     """
     there, back = _ways(corr, homography, stored, patch_sizes[0])
     one, two = matrices
-    from_1, from_2 = (np.asarray(np.linalg.inv(matrix), np.float64) for matrix in matrices)
+    from_1, from_2 = unmoved(one), unmoved(two)
     return mutual(
         lambda points: _affine(two, there(_affine(from_1, points))),
         lambda points: _affine(one, back(_affine(from_2, points))),
@@ -114,6 +114,12 @@ def _ways(
         by_patches(corr, stored, patch_size),
         by_patches(corr[:, ::-1], (stored[1], stored[0]), patch_size),
     )
+
+
+def unmoved(matrix: Matrix) -> Matrix:
+    """The inverse of a matrix that but scales, shifts and mirrors: much faster than any other's."""
+    (x, _, left), (_, y, top), _ = matrix.tolist()
+    return np.array([[1 / x, 0, -left / x], [0, 1 / y, -top / y], [0, 0, 1]])
 
 
 def _affine(matrix: Matrix, points: Points) -> Points:

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 _LAST_CLASS, UNKNOWN = 2, 255
-_GREY, _RGB = 1, 3
+_STORED, _GREY, _RGB = 0, 1, 3
 """Torchvision's numbers for what comes out."""
 
 
@@ -63,9 +63,24 @@ def decode_labels(data: bytearray) -> Tensor:
         labels = _decoded(data, lambda raw: torch.ops.image.decode_png(raw, _GREY, False), "PNG")[0]
     else:
         labels = _by_pillow(data, "PNG", "L")
-    if ((labels > _LAST_CLASS) & (labels != UNKNOWN)).any():
+    if (labels + 1).max() > _LAST_CLASS + 1:  # in bytes, where UNKNOWN + 1 is 0
         raise ValueError("a label map with values that are no labels")
     return labels
+
+
+def decode_depth(data: bytearray) -> Tensor:
+    """A depth map of 16-bit millimetres: float32 (H, W) in metres, 0 where there is none.
+
+    Raises:
+        ValueError: it is not a whole PNG.
+    """
+    if FAST:
+        stored = _decoded(data, lambda raw: torch.ops.image.decode_png(raw, _STORED, False), "PNG")[
+            0
+        ]
+    else:
+        stored = _by_pillow(data, "PNG", "I;16")
+    return stored.to(torch.float32).div_(1000)
 
 
 def _decoded(data: bytearray, decode: Callable[[Tensor], Tensor], what: str) -> Tensor:

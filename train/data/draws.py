@@ -14,6 +14,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _LOW_64 = (1 << 64) - 1
+_STEP, _FACTOR_1, _FACTOR_2 = int(_GOLDEN), int(_MIX_1), int(_MIX_2)
 
 
 def mixed(values: Hashes) -> Hashes:
@@ -47,7 +48,34 @@ def uniforms(words: Hashes, count: int) -> NDArray[np.float64]:
     return np.asarray((streams >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
-def generator(seed: int, step: int, number: int) -> np.random.Generator:
-    """The generator of all that happens to a sample's views at a step."""
-    key = [(seed << 8 | VIEWS) & _LOW_64, number]
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, step, 0]))
+class Stream:
+    """The numbers of ``uniforms(hashed(*parts), ...)``, one after the other, for one word.
+
+    Plain integers: for the handful of draws that a sample takes, ten times as fast as NumPy.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, *parts: int) -> None:
+        word = 0
+        for part in parts:
+            word = _mixed(_mixed(word) ^ (part & _LOW_64))
+        self._state = word
+
+    def random(self) -> float:
+        """The next number in [0, 1)."""
+        self._state = (self._state + _STEP) & _LOW_64
+        return (_mixed(self._state) >> 11) * 2.0**-53
+
+
+def of_views(seed: int, step: int, number: int) -> Stream:
+    """All draws of what happens to a sample's views at a step."""
+    return Stream(seed, VIEWS, step, number)
+
+
+def _mixed(value: int) -> int:
+    """:func:`mixed`, of one word."""
+    z = (value + _STEP) & _LOW_64
+    z = ((z ^ (z >> 30)) * _FACTOR_1) & _LOW_64
+    z = ((z ^ (z >> 27)) * _FACTOR_2) & _LOW_64
+    return z ^ (z >> 31)

@@ -6,10 +6,13 @@ import threading
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from train.data.batch import Batch
 from train.data.decode import UNKNOWN
 from train.data.sample import Sample
+
+_UNKNOWN = torch.tensor(UNKNOWN, dtype=torch.uint8)
 
 
 class Filling:
@@ -28,7 +31,8 @@ class Filling:
         count, views = shape[:2]
         self.step = step
         self._images = torch.empty((*shape, 3), dtype=torch.uint8, pin_memory=pin)
-        self._covis = torch.full(shape, UNKNOWN, dtype=torch.uint8, pin_memory=pin)
+        self._shape, self._pin = shape, pin
+        self._covis: Tensor | None = None
         self._keys = [""] * count
         self._numbers = np.zeros(count, np.int64)
         self._intrinsics = np.full((count, views, 3, 3), np.nan, np.float32)
@@ -46,7 +50,7 @@ class Filling:
         for view, image in enumerate(sample.images):
             pictures[view].copy_(image)
         for view, labels in enumerate(sample.covis or ()):
-            self._covis[slot, view].copy_(labels)
+            self._labels()[slot, view].copy_(labels)
         if sample.geometry is not None:
             self._intrinsics[slot] = sample.geometry.intrinsics
             self._cam_to_world[slot] = sample.geometry.cam_to_world
@@ -58,6 +62,15 @@ class Filling:
             self._left -= 1
             if self._left == 0:
                 self._done.set()
+
+    def _labels(self) -> Tensor:
+        """Memory for the labels, taken when there are some."""
+        with self._lock:
+            if self._covis is None:
+                self._covis = torch.full(
+                    self._shape, UNKNOWN, dtype=torch.uint8, pin_memory=self._pin
+                )
+            return self._covis
 
     def fail(self, error: BaseException) -> None:
         """Whoever waits gets the first such error."""
@@ -78,6 +91,6 @@ class Filling:
             intrinsics=torch.from_numpy(self._intrinsics),
             cam_to_world=torch.from_numpy(self._cam_to_world),
             homography=torch.from_numpy(self._homography),
-            covis=self._covis,
+            covis=_UNKNOWN.expand(self._shape) if self._covis is None else self._covis,
             corr=tuple(torch.from_numpy(np.ascontiguousarray(corr)) for corr in self._corr),
         )

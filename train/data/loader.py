@@ -21,7 +21,7 @@ import torch
 
 from train.data.bad import BadSamples
 from train.data.batch import Batch
-from train.data.draws import generator
+from train.data.draws import of_views
 from train.data.filling import Filling
 from train.data.opening import DataSets
 from train.data.order import Order
@@ -105,7 +105,7 @@ class Loader:
                 self.bad.report(number, error)
                 number = self.order.spare(step, wanted, attempt)
             else:
-                return number, self.transform(stored, generator(self.order.seed, step, number))
+                return number, self.transform(stored, of_views(self.order.seed, step, number))
         raise TrainError(
             f"sample {self.data.key(wanted)} cannot be read, nor can {_ATTEMPTS} that might stand "
             "in for it; run `mimic verify` on the shards"

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mimic.errors import MimicError
 from mimic.shards.reader import Shards
@@ -118,15 +119,20 @@ def _locate(shards: Shards, config: CacheConfig) -> Locate:
     storage = shards.storage
     if (top := storage.local_path()) is not None:
         return lambda entry: top / entry.name
+    cache = _cache(config, storage, sum(entry.tar.size for entry in shards.shards()))
+    return lambda entry: cache.path(storage, entry)
+
+
+def _cache(config: CacheConfig, storage: Storage, total: int) -> ShardCache:
+    """The cache of this machine, for ``total`` bytes."""
     cache = ShardCache(config.folder or default_folder(), int(config.limit_gb * _GB))
-    total = sum(entry.tar.size for entry in shards.shards())
     if total > cache.limit_bytes:
         _log.warning(
             "%s: %.0f GB do not fit into the cache of %.0f GB, so shards will be fetched again and "
             "again: raise data.cache.limit_gb",
             storage.url, total / _GB, config.limit_gb,
         )  # fmt: skip
-    return lambda entry: cache.path(storage, entry)
+    return cache
 
 
 def _folders(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -> PairSet:
@@ -135,9 +141,10 @@ def _folders(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -
     return FolderSet(storage, find_pairs(storage, split, part.val_share), wanted)
 
 
-def _plain(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -> PairSet:
+def _plain(part: SetConfig, config: DataConfig, split: str, wanted: Wanted) -> PairSet:
     _refuse_where(part)
-    return PlainSet(find_plain(part.url, part.pictures, split, part.val_share), wanted)
+    cache = partial(_cache, config.cache)
+    return PlainSet(find_plain(part.url, part.pictures, split, part.val_share, cache), wanted)
 
 
 def _refuse_where(part: SetConfig) -> None:

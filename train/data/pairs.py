@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from train.data.decode import decode_labels, decode_picture
+from train.data.decode import decode_depth, decode_labels, decode_picture
 from train.data.index import Index, Place
 from train.data.reading import SampleBytes
 from train.data.sample import Corr, CorruptError, Sample, Wanted, checked, geometry_of
@@ -17,6 +18,7 @@ from train.data.sample import Corr, CorruptError, Sample, Wanted, checked, geome
 _T = TypeVar("_T")
 
 COVIS = ("covis_1_2.png", "covis_2_1.png")
+DEPTH = ("depth1.png", "depth2.png")
 CORR = "corr_1_2.npy"
 
 
@@ -76,6 +78,7 @@ class ShardSet:
         beside = {
             "json": wanted.geometry or wanted.corr,
             **dict.fromkeys(COVIS, wanted.covis),
+            **dict.fromkeys(DEPTH, wanted.depth),
             CORR: wanted.corr,
         }
         self._beside = tuple(name for name, is_wanted in beside.items() if is_wanted)
@@ -104,11 +107,13 @@ class ShardSet:
     ) -> Sample:
         meta = json.loads(members["json"]) if "json" in members else {}
         labelled = all(name in members for name in COVIS)
+        deep = all(name in members for name in DEPTH)
         return checked(
             Sample(
                 key=place.key,
                 images=tuple(decode_picture(members[name]) for name in pictures),
                 covis=tuple(decode_labels(members[name]) for name in COVIS) if labelled else None,
+                depth=tuple(decode_depth(members[name]) for name in DEPTH) if deep else None,
                 geometry=geometry_of(meta) if meta else None,
                 corr=decode_corr(members[CORR]) if CORR in members else None,
                 patch_size=int(meta.get("patch_size", 16)),
@@ -131,10 +136,26 @@ def whole(key: str, make: Callable[[], _T]) -> _T:
 
 def decode_corr(data: bytearray) -> Corr:
     """Stored correspondences (ValueError for anything but such an array)."""
-    corr = np.load(io.BytesIO(data), allow_pickle=False)
-    if corr.ndim != 2 or corr.shape[1] != 2 or corr.dtype.kind not in "iu":
-        raise ValueError(f"correspondences of shape {corr.shape} and type {corr.dtype}")
-    return np.asarray(corr, np.int64)
+    end = _NPY_FIXED + int.from_bytes(data[_NPY_FIXED - 2 : _NPY_FIXED], "little")
+    shape, dtype = _npy_header(bytes(data[:end]))
+    if len(shape) != _PAIR or shape[1] != _PAIR or dtype.kind not in "iu":
+        raise ValueError(f"correspondences of shape {shape} and type {dtype}")
+    return np.frombuffer(data, dtype, offset=end).reshape(shape).astype(np.int64)
+
+
+_NPY_FIXED, _PAIR = 10, 2
+
+
+@lru_cache(maxsize=1024)
+def _npy_header(head: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of a .npy of version 1; NumPy evaluates it as Python, which takes its time."""
+    file = io.BytesIO(head)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("not a .npy of version 1.0")
+    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if in_columns or dtype.hasobject:
+        raise ValueError(f"an array of {dtype}, or stored by columns")
+    return shape, dtype
 
 
 class Singles:

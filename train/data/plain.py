@@ -1,16 +1,24 @@
-"""Any plain WebDataset of pairs: tars whose samples have two pictures. Each is indexed once."""
+"""Any plain WebDataset of pairs: tars whose samples have two pictures. Each is indexed once.
+
+Those of an object store are kept on this machine (:mod:`train.data.cache`); to be indexed, all of
+them are fetched when a run starts.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tarfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from mimic.errors import MimicError
 from mimic.shards.layout import split_of
+from mimic.storage import Storage
+from train.data.cache import ShardCache
 from train.data.decode import decode_any
 from train.data.index import NoSamplesError
 from train.data.pairs import whole
@@ -20,17 +28,30 @@ from train.errors import TrainError
 _READS_AT_ONCE = 8
 
 
-@dataclass(frozen=True, slots=True)
+CacheFor = Callable[[Storage, int], ShardCache]
+"""The cache for so many bytes of a storage."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainTar:
+    """A tar: its name, its address, and where it lies on this machine (it may be fetched)."""
+
+    name: str
+    url: str
+    locate: Callable[[], Path]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PlainPair:
     """A sample: its key, its tar, and (offset, size) of its two pictures."""
 
     key: str
-    tar: Path
+    tar: PlainTar
     pictures: tuple[tuple[int, int], tuple[int, int]]
 
 
 class PlainSet:
-    """Pairs in local tars."""
+    """Pairs in tars."""
 
     views = 2
 
@@ -64,40 +85,46 @@ class PlainSet:
 def _read(pair: PlainPair, places: Collection[tuple[int, int]]) -> list[bytearray]:
     found = []
     try:
-        descriptor = os.open(pair.tar, os.O_RDONLY)
+        descriptor = _opened(pair.tar)
         try:
             for offset, size in places:
                 data = bytearray(size)
                 if os.preadv(descriptor, [data], offset) != size:
-                    raise CorruptError(pair.key, f"{pair.tar} is cut short")
+                    raise CorruptError(pair.key, f"{pair.tar.url} is cut short")
                 found.append(data)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise TrainError(f"{pair.tar}: {error.strerror}; restore it") from error
+        raise TrainError(f"{pair.tar.url}: {error.strerror}; restore it") from error
     return found
 
 
+def _opened(tar: PlainTar) -> int:
+    """A descriptor of the tar; one that makes room in the cache just then is fetched again."""
+    try:
+        return os.open(tar.locate(), os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(tar.locate(), os.O_RDONLY)
+
+
 def find_plain(
-    url: str, suffixes: tuple[str, str], split: str, val_share: float
+    url: str, suffixes: tuple[str, str], split: str, val_share: float, cache_for: CacheFor
 ) -> list[PlainPair]:
     """The pairs of a split; tars are held out by a hash of their name.
 
     Args:
-        url: a tar, or a local folder of tars.
+        url: a tar, or a folder of tars, here or at any fsspec address.
         suffixes: what follows the key in the names of the two pictures.
         split: ``train`` or ``val``.
         val_share: about so many tars are ``val``.
+        cache_for: gives the cache in which tars of an object store are kept.
 
     Raises:
-        TrainError: there are none, or the address is not on this machine.
+        TrainError: there are none, or they cannot be read.
     """
-    top = Path(url.removeprefix("file://"))
-    tars = sorted(top.glob("*.tar")) if top.is_dir() else [top] if top.is_file() else []
+    tars = _tars(url, cache_for)
     if not tars:
-        raise TrainError(
-            f"{url}: no tars there; layout pairs wants a local .tar or a folder of them"
-        )
+        raise TrainError(f"{url}: no tars there; layout pairs wants a .tar or a folder of them")
     with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
         of_tars = list(pool.map(lambda tar: _index(tar, suffixes), tars))
     if not any(pairs for pairs, _ in of_tars):
@@ -120,11 +147,32 @@ def find_plain(
     return chosen
 
 
-def _index(tar: Path, suffixes: tuple[str, str]) -> tuple[list[PlainPair], set[str]]:
+def _tars(url: str, cache_for: CacheFor) -> list[PlainTar]:
+    """The tars at an address, by name."""
+    storage, only = Storage(url), None
+    if (top := storage.local_path()) is not None:
+        paths = sorted(top.glob("*.tar")) if top.is_dir() else [top] if top.is_file() else []
+        return [PlainTar(path.name, str(path), partial(Path, path)) for path in paths]
+    if storage.url.endswith(".tar"):
+        folder, _, only = storage.url.rpartition("/")
+        storage = Storage(folder)
+    try:
+        files = storage.list(recursive=False)
+    except MimicError as error:
+        raise TrainError(str(error)) from error
+    entries = [e for e in files if e.name.endswith(".tar") and only in (None, e.name)]
+    cache = cache_for(storage, sum(entry.size for entry in entries))
+    return [
+        PlainTar(entry.name, storage.join(entry.name), partial(cache.plain_path, storage, entry))
+        for entry in entries
+    ]
+
+
+def _index(tar: PlainTar, suffixes: tuple[str, str]) -> tuple[list[PlainPair], set[str]]:
     """The pairs of a tar in its order, and all suffixes that it has."""
     places: dict[str, dict[str, tuple[int, int]]] = {}
     try:
-        with tarfile.open(tar, "r:") as members:
+        with tarfile.open(tar.locate(), "r:") as members:
             for member in members:
                 if member.isfile():
                     folder, slash, name = member.name.rpartition("/")
@@ -132,7 +180,7 @@ def _index(tar: Path, suffixes: tuple[str, str]) -> tuple[list[PlainPair], set[s
                     place = (member.offset_data, member.size)
                     places.setdefault(f"{folder}{slash}{stem}", {})[suffix] = place
     except (tarfile.TarError, OSError) as error:
-        raise TrainError(f"{tar}: not a plain tar ({error})") from error
+        raise TrainError(f"{tar.url}: not a plain tar ({error})") from error
     pairs = [
         PlainPair(key, tar, (found[suffixes[0]], found[suffixes[1]]))
         for key, found in places.items()

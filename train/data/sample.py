@@ -37,6 +37,11 @@ class Geometry:
     homography: Matrix
     from_original: Matrix
 
+    @property
+    def posed(self) -> bool:
+        """Whether all cameras and their poses are known."""
+        return bool(np.isfinite(self.intrinsics).all() and np.isfinite(self.cam_to_world).all())
+
     @classmethod
     def unknown(cls, views: int) -> Geometry:
         """Of so many views."""
@@ -56,6 +61,8 @@ class Sample:
         geometry: None where it was not asked for.
         corr: None where it was not asked for.
         patch_size: of ``corr``, in pixels.
+        depth: V of float32 (H, W), metres along the optical axis, 0 where there is none, as stored;
+            it tells what labels become when views are cut, and is dropped then.
     """
 
     key: str
@@ -64,6 +71,7 @@ class Sample:
     geometry: Geometry | None = None
     corr: Corr | None = None
     patch_size: int = 16
+    depth: tuple[Tensor, ...] | None = None
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -73,9 +81,11 @@ class Sample:
 
 def checked(sample: Sample) -> Sample:
     """The sample, if its labels and correspondences fit its pictures (ValueError otherwise)."""
-    for image, labels in zip(sample.images, sample.covis or (), strict=False):
-        if labels.shape != image.shape[1:]:
-            raise ValueError(f"labels of {tuple(labels.shape)} for a picture of {image.shape[1:]}")
+    for what, maps in (("labels", sample.covis), ("a depth", sample.depth)):
+        for image, found in zip(sample.images, maps or (), strict=False):
+            if found.shape != image.shape[1:]:
+                shapes = f"{tuple(found.shape)} for a picture of {tuple(image.shape[1:])}"
+                raise ValueError(f"{what} of {shapes}")
     if sample.corr is not None and len(sample.corr):
         patches = [(w // sample.patch_size) * (h // sample.patch_size) for w, h in sample.sizes]
         if sample.corr.min() < 0 or (sample.corr.max(axis=0) >= patches).any():
@@ -90,6 +100,8 @@ class Wanted:
     geometry: bool = True
     covis: bool = True
     corr: bool = True
+    depth: bool = False
+    """What labels need to follow a cut; with ``geometry``."""
 
 
 def geometry_of(meta: dict[str, Any]) -> Geometry:

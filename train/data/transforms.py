@@ -1,4 +1,4 @@
-"""Which window of each view is taken: functions of the views' sizes and of a sample's generator."""
+"""Which window of each view is taken: functions of the views' sizes and of a sample's draws."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from train.data.config import CropName, ViewsConfig
+from train.data.draws import Stream
 from train.data.sample import Sample, Size
-from train.data.windows import Plan, Window, apply
+from train.data.window import Window
+from train.data.windows import Plan, apply
 
-Draw = np.random.Generator
 Chance = Callable[[], float]
-"""The next number in [0, 1) of a sample's generator."""
+"""The next number in [0, 1) of a sample's stream."""
 Crop = Callable[[ViewsConfig, tuple[Size, ...], Chance], tuple[Window, ...]]
 
 _TRIES = 10
@@ -31,7 +30,7 @@ class Transform:
         """(width, height) of all that comes out."""
         return self.config.size
 
-    def plan(self, sizes: tuple[Size, ...], draw: Draw) -> Plan:
+    def plan(self, sizes: tuple[Size, ...], draw: Stream) -> Plan:
         """What is done to views of these sizes."""
         config = self.config
         chance = draw.random
@@ -39,7 +38,7 @@ class Transform:
         windows = CROPS[config.crop](config, sizes, chance)
         return Plan(windows, config.size, flip < config.flip, swap < config.swap)
 
-    def __call__(self, sample: Sample, draw: Draw) -> Sample:
+    def __call__(self, sample: Sample, draw: Stream) -> Sample:
         """The sample transformed (see :func:`train.data.windows.apply`)."""
         return apply(self.plan(sample.sizes, draw), sample, self.config.patch_size)
 
@@ -84,11 +83,11 @@ def _shared(config: ViewsConfig, sizes: tuple[Size, ...], chance: Chance) -> tup
 
 
 def _center(config: ViewsConfig, sizes: tuple[Size, ...], _chance: Chance) -> tuple[Window, ...]:
-    windows = []
-    for size in sizes:
-        width, height = fitting(size, config.size)
-        windows.append(Window((size[0] - width) // 2, (size[1] - height) // 2, width, height))
-    return tuple(windows)
+    return tuple(_in_middle(size, fitting(size, config.size)) for size in sizes)
+
+
+def _whole(config: ViewsConfig, sizes: tuple[Size, ...], _chance: Chance) -> tuple[Window, ...]:
+    return tuple(_in_middle(size, largest(size, config.size)) for size in sizes)
 
 
 def _squash(_config: ViewsConfig, sizes: tuple[Size, ...], _chance: Chance) -> tuple[Window, ...]:
@@ -119,7 +118,12 @@ def resized_window(
     shape = min(max(size[0] / size[1], ratio[0]), ratio[1])
     width = max(1, min(size[0], round(size[1] * shape)))
     height = max(1, min(size[1], round(size[0] / shape)))
-    return Window((size[0] - width) // 2, (size[1] - height) // 2, width, height)
+    return _in_middle(size, (width, height))
+
+
+def _in_middle(size: Size, window: Size) -> Window:
+    left, top = ((whole - part) // 2 for whole, part in zip(size, window, strict=True))
+    return Window(left, top, *window)
 
 
 def _at(size: Size, window: Size, x: float, y: float) -> Window:
@@ -133,6 +137,7 @@ CROPS: dict[CropName, Crop] = {
     "shared": _shared,
     "resized": _resized,
     "center": _center,
+    "whole": _whole,
     "squash": _squash,
 }
 """By the name in the config."""

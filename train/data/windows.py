@@ -7,6 +7,7 @@ poses stay rotations: a mirrored pair is a pair of a mirrored world.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,31 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.data.correspond import carried
+from train.data.correspond import carried, unmoved
 from train.data.sample import Corr, Geometry, Matrix, Sample, Size
+from train.data.visible import relabelled, to_other
+from train.data.window import Window
 from train.errors import TrainError
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 _MIRROR_WORLD = np.diag([-1.0, 1.0, 1.0, 1.0])
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Whole pixels of a stored view: ``left``, ``top``, ``width``, ``height``."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def matrix(self, size: Size) -> Matrix:
-        """Stored pixels to pixels of the window, resized to ``size``."""
-        x, y = size[0] / self.width, size[1] / self.height
-        return np.array([[x, 0, -self.left * x], [0, y, -self.top * y], [0, 0, 1.0]])
-
-    def covers(self, size: Size) -> bool:
-        """Whether it is all of a view of this size."""
-        return (self.left, self.top, self.width, self.height) == (0, 0, *size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +56,16 @@ def apply(plan: Plan, sample: Sample, patch_size: int | None = None) -> Sample:
         patch_size: of the correspondences that come out; null: as stored.
 
     Raises:
-        TrainError: it has labels and a view is cut: what the other view sees would be wrong.
+        TrainError: it has labels, a view is cut, and there is no depth or no camera that would tell
+            what the other view still sees.
     """
-    if sample.covis is not None:
-        _check_uncut(plan, sample)
     moved = Sample(
         key=sample.key,
         images=tuple(
             _picture(i, w, plan) for i, w in zip(sample.images, plan.windows, strict=True)
         ),
         covis=sample.covis
-        and tuple(_labels(m, w, plan) for m, w in zip(sample.covis, plan.windows, strict=True)),
+        and tuple(_labels(m, plan) for m in _cut_labels(plan, sample, sample.covis)),
     )
     if sample.geometry is not None or sample.corr is not None:
         moved = _with_matrices(moved, sample, plan, patch_size or sample.patch_size)
@@ -99,36 +82,49 @@ def _with_matrices(moved: Sample, sample: Sample, plan: Plan, patch_size: int) -
     )
 
 
-def _check_uncut(plan: Plan, sample: Sample) -> None:
-    if not all(w.covers(s) for w, s in zip(plan.windows, sample.sizes, strict=True)):
+def _cut_labels(plan: Plan, sample: Sample, covis: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    """Each view's labels in its window, of what is left of the other."""
+    for view, (labels, own) in enumerate(zip(covis, plan.windows, strict=True)):
+        other = 1 - view
+        if plan.windows[other].covers(sample.sizes[other]):
+            yield own.of(labels)
+        else:
+            depth, way = _way_to_other(sample, view)
+            yield relabelled(labels, depth, way, own, plan.windows[other])
+
+
+def _way_to_other(sample: Sample, view: int) -> tuple[Tensor, tuple[Matrix, Matrix]]:
+    """A view's depth, and where its pixels lie in the other view."""
+    geometry, order = sample.geometry, [view, 1 - view]
+    depth = None if sample.depth is None else sample.depth[view]
+    if depth is None or geometry is None or not geometry.posed:
         raise TrainError(
-            f"sample {sample.key}: co-visibility labels say what all of the other view sees, so "
-            "views may not be cut: set data.views.crop to squash"
+            f"sample {sample.key}: has co-visibility labels and no stored depth or cameras, so its "
+            "views may not be cut: set data.views.crop to squash, or mine with --depth"
         )
-
-
-def _cut(pixels: Tensor, window: Window) -> Tensor:
-    """The window of (..., H, W), without a copy."""
-    return pixels[
-        ..., window.top : window.top + window.height, window.left : window.left + window.width
-    ]
+    one, two = geometry.intrinsics[order]
+    return depth, to_other(
+        (one, two), (geometry.cam_to_world[view], geometry.cam_to_world[1 - view])
+    )
 
 
 def _picture(image: Tensor, window: Window, plan: Plan) -> Tensor:
-    cut = _cut(image, window)
+    cut = window.of(image)
     if (window.width, window.height) != plan.size:
+        # Whole rows of whole pixels: torch then takes its fast way for bytes.
+        packed = cut[None].contiguous(memory_format=torch.channels_last)
         resized = functional.interpolate(
-            cut[None], plan.size[::-1], mode="bicubic", align_corners=False, antialias=True
+            packed, plan.size[::-1], mode="bicubic", align_corners=False, antialias=True
         )
         cut = resized[0]
     return cut.flip(-1) if plan.flip else cut
 
 
-def _labels(labels: Tensor, window: Window, plan: Plan) -> Tensor:
-    cut = _cut(labels, window)
-    if (window.width, window.height) != plan.size:
-        rows = cut.index_select(0, _nearest(window.height, plan.size[1]))
-        cut = rows.index_select(1, _nearest(window.width, plan.size[0]))
+def _labels(cut: Tensor, plan: Plan) -> Tensor:
+    height, width = cut.shape
+    if (width, height) != plan.size:
+        rows = cut.index_select(0, _nearest(height, plan.size[1]))
+        cut = rows.index_select(1, _nearest(width, plan.size[0]))
     return cut.flip(-1) if plan.flip else cut
 
 
@@ -144,7 +140,7 @@ def _moved(geometry: Geometry, matrices: tuple[Matrix, ...], flip: bool) -> Geom
         intrinsics, poses = intrinsics @ _MIRROR, _MIRROR_WORLD @ poses @ _MIRROR_WORLD
     homography = geometry.homography
     if len(matrices) > 1:
-        homography = matrices[1] @ homography @ np.linalg.inv(matrices[0])
+        homography = matrices[1] @ homography @ unmoved(matrices[0])
     return Geometry(intrinsics, poses, homography, to_new @ geometry.from_original)
 
 

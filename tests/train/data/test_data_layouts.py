@@ -10,15 +10,18 @@ from pathlib import Path
 import factory
 import numpy as np
 import pytest
+from s3_server import BUCKET, S3
 
 torch = pytest.importorskip("torch")
 
 from mimic import opencv
 from mimic.interchange.safe_pickle import write_corresponding
+from mimic.storage import Storage
 from train.data import DataConfig, Loader, Transform, open_sets
-from train.data.config import ViewsConfig
+from train.data.config import CacheConfig, ViewsConfig
 from train.data.folders import read_corresponding
-from train.data.sample import CorruptError
+from train.data.plain import PlainPair, PlainSet, PlainTar
+from train.data.sample import CorruptError, Wanted
 from train.errors import TrainError
 
 VIEWS = Transform(ViewsConfig(size=(32, 32)))
@@ -161,6 +164,72 @@ def test_plain_tars_of_pairs_are_read(tmp_path: Path) -> None:
     batch = next(Loader(data, data.order(0, 4), VIEWS, threads=1).batches())
     assert batch.images.shape == (4, 2, 3, 32, 32)
     assert (batch.covis == 255).all()
+
+
+def at(s3: S3, top: Path) -> str:
+    """The tars of a folder, in an object store."""
+    store = Storage(f"s3://{BUCKET}/pairs")
+    for tar in top.glob("*.tar"):
+        store.put(tar, tar.name)
+    return store.url
+
+
+def test_plain_tars_of_an_object_store_are_fetched_once_and_read_alike(tmp_path, s3: S3) -> None:
+    local = tars(tmp_path / "tars")
+    url, cache = at(s3, local), {"folder": str(tmp_path / "cache")}
+    names = {"pictures": ["a.jpg", "b.jpg"], "val_share": 0}
+    here = open_sets(dataset(local, "pairs", **names), "train")
+    s3.proxy.requests.clear()
+    for _run in range(2):
+        config = dataset(url, "pairs", **names).model_copy(update={"cache": CacheConfig(**cache)})
+        there = open_sets(config, "train")
+        assert there.fingerprint == here.fingerprint
+        for number in range(len(here)):
+            one, two = here.sets[0].load(number), there.sets[0].load(number)
+            assert one.key == two.key
+            assert all(torch.equal(a, b) for a, b in zip(one.images, two.images, strict=True))
+    gets = [path for method, path in s3.proxy.requests if method == "GET" and ".tar" in path]
+    assert len(gets) == len(set(gets)) == 3
+    assert len(list((tmp_path / "cache").glob("*.tar"))) == 3
+    one = open_sets(dataset(f"{url}/part-1.tar", "pairs", **names), "train")
+    assert [one.key(n) for n in range(len(one))] == [f"sub/01{n}" for n in range(4)]
+
+
+def test_a_plain_tar_that_made_room_in_the_cache_is_fetched_again(tmp_path, s3: S3) -> None:
+    config = dataset(at(s3, tars(tmp_path / "tars")), "pairs", pictures=["a.jpg", "b.jpg"])
+    small = CacheConfig(folder=tmp_path / "cache", limit_gb=1e-9)
+    data = open_sets(config.model_copy(update={"cache": small}), "train")
+    for number in range(len(data)):
+        for kept in (tmp_path / "cache").glob("*.tar"):
+            kept.unlink()
+        assert data.sets[0].load(number).key == data.key(number)
+
+
+def test_a_tar_that_goes_just_before_it_is_opened_is_looked_for_again(tmp_path) -> None:
+    there = tars(tmp_path / "tars") / "part-0.tar"
+    places = iter([tmp_path / "gone", there])
+    tar = PlainTar("part-0.tar", "s3://x/part-0.tar", lambda: next(places))
+    pair = PlainPair("key", tar, ((0, 100), (100, 50)))
+    with pytest.raises(CorruptError, match="key: "):
+        PlainSet([pair], Wanted()).load(0)  # a header is no picture, but it was read
+    assert next(places, None) is None
+
+
+def test_what_becomes_of_plain_tars_in_an_object_store_is_said(tmp_path, s3: S3) -> None:
+    local = tars(tmp_path / "tars", count=1)
+    url = at(s3, local)
+    config = dataset(url, "pairs", pictures=["a.jpg", "b.jpg"], val_share=0)
+    config = config.model_copy(update={"cache": CacheConfig(folder=tmp_path / "cache")})
+    data = open_sets(config, "train")
+    next((tmp_path / "cache").glob("*.tar")).unlink()
+    Storage(url).write("part-0.tar", b"shorter")
+    says = r"part-0\.tar: has 7 bytes, and had \d+ when it was listed; restore it"
+    with pytest.raises(TrainError, match=says):
+        data.sets[0].load(0)
+    with pytest.raises(TrainError, match=r"s3://.*part-0\.tar: not a plain tar"):
+        open_sets(config, "train")
+    with pytest.raises(TrainError, match="no tars there"):
+        open_sets(dataset(f"{url}/none", "pairs"), "train")
 
 
 def test_mined_shards_are_such_tars_too(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from train.data.draws import hashed
+from train.data.draws import VIEWS, hashed, of_views, uniforms
 from train.data.order import Order, pattern, permuted, whole_units
 from train.errors import TrainError
 
@@ -185,3 +185,10 @@ def test_stand_ins_differ_between_attempts() -> None:
 def test_what_cannot_be_is_said_in_a_sentence(make, says) -> None:
     with pytest.raises(TrainError, match=says):
         make()
+
+
+@given(seed=st.integers(0, 2**63 - 1), step=st.integers(0, 2**40), number=st.integers(0, 2**40))
+def test_a_stream_draws_what_the_arrays_draw(seed: int, step: int, number: int) -> None:
+    stream = of_views(seed, step, number)
+    words = hashed(seed, VIEWS, step, np.array([number]))
+    assert [stream.random() for _ in range(5)] == uniforms(words, 5)[0].tolist()

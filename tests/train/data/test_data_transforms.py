@@ -11,10 +11,11 @@ torch = pytest.importorskip("torch")
 
 from train.data.config import ViewsConfig
 from train.data.correspond import by_matrix, by_patches, carried, centres, patch_at
-from train.data.draws import generator
+from train.data.draws import of_views
 from train.data.sample import Geometry, Sample
 from train.data.transforms import Transform
-from train.data.windows import Plan, Window, apply
+from train.data.window import Window
+from train.data.windows import Plan, _labels, apply
 from train.errors import TrainError
 
 STORED = ((48, 40), (56, 44))
@@ -140,8 +141,6 @@ def test_pixels_are_where_the_matrix_says(plan: Plan) -> None:
 @settings(deadline=None)
 @given(plan=plans())
 def test_labels_take_the_stored_pixel_that_their_middle_lies_in(plan: Plan) -> None:
-    from train.data.windows import _labels
-
     for view, size in enumerate(STORED):
         stored = coded(size, covis=True).numpy()
         column, row = np.meshgrid(np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5)
@@ -153,7 +152,7 @@ def test_labels_take_the_stored_pixel_that_their_middle_lies_in(plan: Plan) -> N
             x = np.ceil(at[:, 0] - 1e-9).astype(int) - 1
             on_border = np.abs(at[:, 0] - np.round(at[:, 0])) < 1e-9
             x = np.where(on_border, np.round(at[:, 0]).astype(int), x)
-        moved = _labels(torch.from_numpy(stored), plan.windows[view], plan).numpy()
+        moved = _labels(plan.windows[view].of(torch.from_numpy(stored)), plan).numpy()
         assert np.array_equal(moved.ravel(), stored[y, x])
 
 
@@ -163,12 +162,12 @@ def test_labels_go_with_their_views(plan: Plan) -> None:
     moved = apply(plan, sample(covis=True))
     assert moved.covis is not None
     for new, view in enumerate((1, 0) if plan.swap else (0, 1)):
-        alone = Plan((plan.windows[view],), SIZE, plan.flip)
-        only = Sample("k", (sample().images[view],), (coded(STORED[view], covis=True),))
-        assert torch.equal(moved.covis[new], apply(alone, only).covis[0])
+        labels = coded(STORED[view], covis=True)
+        window = plan.windows[view]
+        assert torch.equal(moved.covis[new], _labels(window.of(labels), plan))
 
 
-def test_labels_of_cut_views_are_refused() -> None:
+def test_labels_of_cut_views_without_depth_are_refused() -> None:
     plan = Plan((Window(0, 0, 48, 40), Window(1, 0, 48, 40)), SIZE)
     with pytest.raises(TrainError, match=r"sample k: .* labels .*set data.views.crop to squash"):
         apply(plan, sample(covis=True))
@@ -275,7 +274,7 @@ def test_a_swap_turns_correspondences_round_and_sorts_them() -> None:
     assert after.corr.tolist() == [[3, 1], [5, 0], [11, 2]]
 
 
-names = st.sampled_from(["random", "shared", "resized", "center", "squash"])
+names = st.sampled_from(["random", "shared", "resized", "center", "whole", "squash"])
 
 
 @settings(deadline=None)
@@ -287,7 +286,7 @@ names = st.sampled_from(["random", "shared", "resized", "center", "squash"])
 )
 def test_windows_lie_in_their_views_however_small(crop, size, stored, seed) -> None:
     plan = Transform(ViewsConfig(crop=crop, size=size)).plan(
-        (stored, STORED[0]), generator(seed, 0, 0)
+        (stored, STORED[0]), of_views(seed, 0, 0)
     )
     for window, (width, height) in zip(plan.windows, (stored, STORED[0]), strict=True):
         assert window.width >= 1
@@ -298,11 +297,28 @@ def test_windows_lie_in_their_views_however_small(crop, size, stored, seed) -> N
         assert window.top + window.height <= height
 
 
+@pytest.mark.parametrize(
+    ("crop", "window"),
+    [
+        ("random", Window(60, 20, 80, 60)),
+        ("shared", Window(60, 20, 80, 60)),
+        ("center", Window(60, 20, 80, 60)),
+        ("resized", Window(33, 0, 133, 100)),
+        ("whole", Window(33, 0, 133, 100)),
+        ("squash", Window(0, 0, 200, 100)),
+    ],
+)
+def test_held_out_views_are_seen_without_chance_and_at_the_scale_of_training(crop, window) -> None:
+    config = ViewsConfig(crop=crop, size=(80, 60), flip=0.5, swap=0.5).plain()
+    plans = [Transform(config).plan(((200, 100),), of_views(0, k, 0)) for k in range(20)]
+    assert all(plan == Plan((window,), (80, 60)) for plan in plans)
+
+
 def test_random_crops_differ_between_views_and_reach_everywhere() -> None:
     transform = Transform(ViewsConfig(size=(224, 224)))
     corners = np.array(
         [
-            [(w.left, w.top) for w in transform.plan(((256, 256),) * 2, generator(0, k, 9)).windows]
+            [(w.left, w.top) for w in transform.plan(((256, 256),) * 2, of_views(0, k, 9)).windows]
             for k in range(2000)
         ]
     )
@@ -314,7 +330,7 @@ def test_random_crops_differ_between_views_and_reach_everywhere() -> None:
 
 def test_random_crops_of_wide_pictures_stay_near_each_other() -> None:
     transform = Transform(ViewsConfig(size=(224, 224)))
-    plans = [transform.plan(((456, 256),) * 2, generator(0, k, 9)) for k in range(300)]
+    plans = [transform.plan(((456, 256),) * 2, of_views(0, k, 9)) for k in range(300)]
     apart = [abs(p.windows[0].left - p.windows[1].left) for p in plans]
     assert max(apart) <= 32
     assert max(p.windows[0].left for p in plans) > 200
@@ -323,7 +339,7 @@ def test_random_crops_of_wide_pictures_stay_near_each_other() -> None:
 def test_shared_crops_are_shared() -> None:
     transform = Transform(ViewsConfig(crop="shared", size=(32, 32)))
     for step in range(50):
-        one, two = transform.plan(((64, 48),) * 2, generator(0, step, 1)).windows
+        one, two = transform.plan(((64, 48),) * 2, of_views(0, step, 1)).windows
         assert one == two
 
 
@@ -331,7 +347,7 @@ def test_shared_crops_are_shared() -> None:
 @given(scale=st.sampled_from([(0.2, 1.0), (0.5, 0.6)]))
 def test_resized_crops_have_areas_and_shapes_in_range(scale) -> None:
     config = ViewsConfig(crop="resized", size=(32, 32), scale=scale)
-    plans = [Transform(config).plan(((200, 160),), generator(1, k, 0)) for k in range(400)]
+    plans = [Transform(config).plan(((200, 160),), of_views(1, k, 0)) for k in range(400)]
     windows = [plan.windows[0] for plan in plans]
     areas = np.array([w.width * w.height for w in windows]) / (200 * 160)
     shapes = np.array([w.width / w.height for w in windows])
@@ -345,7 +361,7 @@ def test_flips_and_swaps_come_as_often_as_asked_and_do_not_move_the_windows() ->
     still = Transform(ViewsConfig(size=(32, 32)))
     moving = Transform(ViewsConfig(size=(32, 32), flip=0.5, swap=0.25))
     plans = [
-        (still.plan(STORED, generator(0, k, 3)), moving.plan(STORED, generator(0, k, 3)))
+        (still.plan(STORED, of_views(0, k, 3)), moving.plan(STORED, of_views(0, k, 3)))
         for k in range(1000)
     ]
     assert all(a.windows == b.windows and not a.flip and not a.swap for a, b in plans)
@@ -354,6 +370,6 @@ def test_flips_and_swaps_come_as_often_as_asked_and_do_not_move_the_windows() ->
 
 
 def test_a_draw_is_of_seed_step_and_number_alone() -> None:
-    first = generator(1, 2, 3).random()
-    assert generator(1, 2, 3).random() == first
-    assert len({generator(*k).random() for k in [(1, 2, 3), (2, 1, 3), (1, 3, 2), (0, 2, 3)]}) == 4
+    first = of_views(1, 2, 3).random()
+    assert of_views(1, 2, 3).random() == first
+    assert len({of_views(*k).random() for k in [(1, 2, 3), (2, 1, 3), (1, 3, 2), (0, 2, 3)]}) == 4

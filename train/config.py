@@ -1,7 +1,7 @@
 """The config of a training run: strict, frozen, from a recipe, ``--set a.b=c`` and its fingerprint.
 
 A recipe is a YAML file of such values. What it says under ``methods.NAME`` holds for that method
-alone, so that one file can serve several.
+alone, so that one file can serve several; under ``phases.NAME`` for one phase of fine-tuning.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from train.data.config import DataConfig
 from train.errors import TrainError
 
 RECIPES = resources.files("train") / "recipes"
+PHASES = ("head", "all")
+"""Of fine-tuning: the new head alone, then all."""
 
 
 class OptimiserConfig(Strict):
@@ -116,8 +118,11 @@ class TrainConfig(Strict):
     def decisive(self) -> dict[str, Any]:
         """The values that decide what is learned, as plain JSON values."""
         where_it_runs = {"hardware": True, "report": True, "checkpoint": True, "recipe": True}
+        when_it_stops = {"numerics": {"nan_budget": True}}
         of_data = {"cache": True, "max_bad_share": True}
-        return self.model_dump(mode="json", exclude={**where_it_runs, "data": of_data})
+        return self.model_dump(
+            mode="json", exclude={**where_it_runs, **when_it_stops, "data": of_data}
+        )
 
     def fingerprint(self) -> str:
         """12 hex digits over what decides."""
@@ -130,6 +135,7 @@ def load_train_config(
     recipe: str | None,
     overrides: dict[str, Any],
     assignments: tuple[str, ...] = (),
+    phase: str | None = None,
 ) -> TrainConfig:
     """A recipe, then ``overrides``, then ``a.b=c`` assignments.
 
@@ -137,10 +143,11 @@ def load_train_config(
         method: which method's part of the recipe holds.
         recipe: a name that comes with the package or a YAML file; null: the method's own.
         overrides: nested values of the command's options.
-        assignments: the ``--set`` options.
+        assignments: the ``--set`` options; those of ``phases`` come last.
+        phase: of fine-tuning; null: pretraining, which has none.
 
     Raises:
-        TrainError: there is no such recipe, or it says nothing of the method.
+        TrainError: there is no such recipe, or it says nothing of the method or the phase.
         ConfigError: a key or value is wrong; one sentence names it.
     """
     name = recipe or method
@@ -150,11 +157,23 @@ def load_train_config(
         raise TrainError(
             f"--recipe {name}: says nothing of method {method} (but of {', '.join(of_methods)})"
         )
-    values = merged(values, of_methods.get(method) or {})
+    values = _of_phase(merged(values, of_methods.get(method) or {}), phase)
     values = merged(values, {"method": method, "recipe": name, **overrides})
+    said: dict[str, Any] = {}
     for assignment in assignments:
-        values = merged(values, parse_assignment(assignment))
-    return validated(TrainConfig, values)
+        said = merged(said, parse_assignment(assignment))
+    return validated(TrainConfig, merged(values, _of_phase(said, phase)))
+
+
+def _of_phase(values: dict[str, Any], phase: str | None) -> dict[str, Any]:
+    """Values with those that they have for a phase, which go before."""
+    if phase is None or "phases" not in values:
+        return values
+    rest = {name: value for name, value in values.items() if name != "phases"}
+    of_phases = values["phases"] or {}
+    if unknown := sorted(set(of_phases) - set(PHASES)):
+        raise TrainError(f"phases.{unknown[0]}: use phases.{' or phases.'.join(PHASES)}")
+    return merged(rest, of_phases.get(phase) or {})
 
 
 def recipe_values(name: str) -> dict[str, Any]:

@@ -126,7 +126,8 @@ def _for_croco(
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """What CroCo's network has names for: only its own kind of decoder."""
     theirs, left = to_theirs(state, "croco")
-    foreign = [name for name in theirs if name.startswith(("segmentation_head", "view_embed"))]
+    ours = ("segmentation_head", "view_embed", "pose_", "joint_")
+    foreign = [name for name in theirs if name.startswith(ours)]
     if not any(".cross_attn." in name for name in theirs):
         foreign = [name for name in theirs if not name.startswith(("patch_embed", "enc_"))]
     return {name: theirs[name] for name in theirs if name not in foreign}, (*left, *foreign)

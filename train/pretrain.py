@@ -84,8 +84,8 @@ def pretrain(
     python -m train.pretrain --shards shards/ --method croco --recipe tiny --out runs/first
     """
     del debug  # read where errors are said
-    overrides = _overrides(shards, where, batch, seed, device)
-    name = method_of(method).name
+    overrides = overrides_of(shards, where, batch, seed, device)
+    name = method_of(method, METHODS).name
     config = load_train_config(name, recipe, overrides, tuple(assignments or ()))
     asked = Asked(out, init, limit_steps, overfit_batches, force_resume)
 
@@ -95,7 +95,7 @@ def pretrain(
     return 0 if run_session(config, asked, progress) else STOPPED
 
 
-def _overrides(
+def overrides_of(
     shards: list[str], where: str | None, batch: int | None, seed: int | None, device: str | None
 ) -> dict[str, Any]:
     """What the options say, as values of the config; those not given say nothing."""

@@ -59,16 +59,13 @@ class Alligat0r(Method):
         logits = self.net(views.images).float()
         labels = views.covis.long()
         known = labels != UNKNOWN
-        of_pixels = functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(0, 1), ignore_index=UNKNOWN, reduction="none"
-        ).view(labels.shape)
         dims = (1, 2, 3)
         counts = known.sum(dims).clamp(min=1)
         right = ((logits.argmax(2) == labels) & known).sum(dims) / counts
         present = torch.stack([(labels == c).sum(dims) for c in range(CLASSES)], dim=1)
         shares = (present / counts[:, None]).mean(0)
         measures = {"accuracy": right.mean(), "majority": shares.max()}
-        return Outcome(of_pixels.sum(dims) / counts, measures)
+        return Outcome(pixel_losses(logits, labels), measures)
 
     def pictures(self, views: Views) -> Tensor:
         """View 1, its labels, its prediction; then the same of view 2."""
@@ -78,8 +75,8 @@ class Alligat0r(Method):
             labels = views.covis[:, view].long().clamp(max=CLASSES)
             panels += [
                 colours(views.images[:, view]),
-                _painted(labels),
-                _painted(predicted[:, view]),
+                painted(labels),
+                painted(predicted[:, view]),
             ]
         return torch.stack(panels, dim=1)
 
@@ -88,6 +85,20 @@ class Alligat0r(Method):
         return self.net.to_dict()
 
 
-def _painted(labels: Tensor) -> Tensor:
+def pixel_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the known pixels of both views of each sample, (B,); 0 without any.
+
+    Args:
+        logits: [B, 2, classes, H, W].
+        labels: [B, 2, H, W] int64, ``UNKNOWN`` where there is none.
+    """
+    of_pixels = functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(0, 1), ignore_index=UNKNOWN, reduction="none"
+    ).view(labels.shape)
+    counts = (labels != UNKNOWN).sum((1, 2, 3)).clamp(min=1)
+    return of_pixels.sum((1, 2, 3)) / counts
+
+
+def painted(labels: Tensor) -> Tensor:
     """Labels [B, H, W] in 0..3 as colours [B, 3, H, W]."""
     return _PALETTE.to(labels.device)[labels].permute(0, 3, 1, 2)

@@ -6,7 +6,7 @@ Shape legend: B batch, V views, C channels, H and W pixels, N patches.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -22,7 +22,8 @@ class Views:
     """What a method sees of a batch, on its device.
 
     ``images`` [B, V, 3, H, W] float, normalised; ``covis`` [B, V, H, W] uint8 (255 unknown);
-    ``numbers`` (B,) and ``step`` decide every draw, with ``seed``.
+    ``numbers`` (B,) and ``step`` decide every draw, with ``seed``. ``poses`` [B, V, 4, 4] camera to
+    world, NaN where unknown; None for methods that are not ``posed``.
     """
 
     images: Tensor
@@ -30,6 +31,13 @@ class Views:
     numbers: Tensor
     step: int
     seed: int
+    poses: Tensor | None = None
+
+    def rows(self, chosen: slice) -> Views:
+        """Some of the samples."""
+        poses = None if self.poses is None else self.poses[chosen]
+        parts = (self.images[chosen], self.covis[chosen], self.numbers[chosen])
+        return Views(*parts, self.step, self.seed, poses)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +68,20 @@ class Method(nn.Module, ABC):
     Options: ClassVar[type[Strict]]
     labelled: ClassVar[bool] = False
     """Whether co-visibility labels are read."""
+    or_without_labels: ClassVar[str] = ""
+    """What else can be done where there are none."""
+    posed: ClassVar[bool] = False
+    """Whether camera poses are read."""
     singles: ClassVar[bool] = False
     """Whether each view is a sample of its own (MAE)."""
 
     net: Net
+
+    @classmethod
+    def reads_labels(cls, options: dict[str, Any]) -> bool:
+        """Whether co-visibility labels are read with these options."""
+        del options
+        return cls.labelled
 
     @abstractmethod
     def forward(self, views: Views) -> Outcome:
@@ -90,4 +108,4 @@ def shuffled_reference(views: Views) -> Views:
     """The same views 1 beside the views 2 of other samples: what is a reference worth?"""
     second = views.images[:, 1].roll(1, dims=0)
     images = torch.stack([views.images[:, 0], second], dim=1)
-    return Views(images, views.covis, views.numbers, views.step, views.seed)
+    return replace(views, images=images)

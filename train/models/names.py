@@ -52,6 +52,7 @@ _OWN = tuple(
         *("cls_token", "enc_pos_embed", "patch_embed.proj.", "enc_blocks.", "enc_norm."),
         *("mask_token", "decoder_embed.", "dec_pos_embed", "dec_blocks.", "dec_norm."),
         *("prediction_head.", "segmentation_head.", "view_embed"),
+        *("pose_head.", "pose_scales", "joint_scales"),
     )
 )
 

@@ -136,7 +136,10 @@ class CovisibilitySegmenter(Decoding):
         Returns:
             Logits [B, 2, classes, H, W]: of view 1 as view 2 sees it, and of 2 as 1 does.
         """
-        tokens = self.decode(images)
+        return self.segmented(self.decode(images), images)
+
+    def segmented(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """Decoded tokens [B, 2, N, D] of images -> logits [B, 2, classes, H, W]."""
         rows, cols = grid_of((images.shape[-2], images.shape[-1]), self.config.encoder.patch)
         logits = self.segmentation_head(tokens)
         return unpatchify(logits, self.config.encoder.patch, rows, cols)

@@ -1,0 +1,101 @@
+"""Every held-out sample once, by itself: what a final figure is made of.
+
+Validation looks at a few whole batches and adds up; here each sample has a row in a table, whatever
+the batch and the number of processes, so that medians can be taken and none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.config import TrainConfig
+from train.data import DataSets, Loader, Order, Photometric, Transform
+from train.data.order import Numbers
+from train.engine.numerics import autocast
+from train.engine.run import VALIDATION_STEP
+from train.engine.world import World
+from train.errors import TrainError
+from train.methods.base import Views
+
+
+@dataclass(frozen=True)
+class Once(Order):
+    """Samples by number; the last batch is filled up with the first samples."""
+
+    @property
+    def steps(self) -> int:
+        """Until all have been seen."""
+        return -(-len(self) // self.batch)
+
+    def places(self, step: int) -> Numbers:
+        """(batch,) int64, rising without end: those of all samples and beyond."""
+        return step * self.batch + np.arange(self.batch)
+
+    def indices(self, step: int) -> Numbers:
+        """The samples of a step."""
+        return self.places(step) % len(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """``rows`` [N, C] float64, one a sample; ``read`` (N,) bool, those that could be read."""
+
+    rows: Tensor
+    read: Tensor
+
+
+@torch.no_grad()
+def table_of(
+    world: World, config: TrainConfig, held_out: DataSets, row: Callable[[Views], Tensor]
+) -> Table:
+    """Ask of every held-out sample; every rank must call, and is given all.
+
+    Args:
+        world: its ranks share the samples.
+        config: how they are seen, and in what precision.
+        held_out: the samples.
+        row: [B, C] of a batch.
+
+    Raises:
+        TrainError: there are fewer samples than processes, or too many cannot be read.
+    """
+    batch = min(config.batch, len(held_out)) // world.size * world.size
+    if batch == 0:
+        raise TrainError(f"{len(held_out)} held-out samples for {world.size} processes: use fewer")
+    order = Once(held_out.sizes, None, 0, batch)
+    rows, read = torch.zeros(0), torch.zeros(len(held_out), device=world.device)
+    photometric = Photometric(config.data.colour, config.seed)
+    share = slice(world.rank * batch // world.size, (world.rank + 1) * batch // world.size)
+    for given in _loader(world, config, held_out, order).batches(0, order.steps):
+        places = torch.from_numpy(order.places(given.step)[share])
+        # Not those seen again to fill up a batch, nor what stands in for the unreadable.
+        mine = given.numbers == places
+        pixels, poses = (part.to(world.device) for part in (given.images, given.cam_to_world))
+        images = photometric(pixels, given.numbers, given.step, augment=False)
+        seen = (images, given.covis, given.numbers, VALIDATION_STEP, config.seed)
+        with autocast(config.numerics.precision, world.device):
+            found = row(Views(*seen, poses)).double()
+        if not len(rows):
+            rows = found.new_zeros(len(held_out), found.shape[1])
+        rows[places[mine]] = found[mine.to(world.device)]
+        read[places[mine]] = 1
+    return Table(world.summed(rows).cpu(), world.summed(read).cpu() > 0)
+
+
+def _loader(world: World, config: TrainConfig, held_out: DataSets, order: Order) -> Loader:
+    return Loader(
+        held_out,
+        order,
+        Transform(config.data.views.plain()),
+        rank=world.rank,
+        world=world.size,
+        threads=config.hardware.decode_threads,
+        prefetch=config.hardware.prefetch,
+        pin=world.device.type == "cuda",
+        max_bad_share=config.data.max_bad_share,
+    )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from mimic.errors import MimicError
+from train.errors import PeerError
 
 _UNEXPECTED = 1
 
@@ -32,8 +38,19 @@ def run_command(command: Callable[..., int], name: str, args: list[str] | None =
             traceback.print_exception(error)
         message, code = _sentence_and_code(error)
         sys.stderr.write(f"error: {message}\n")
+        sys.stderr.flush()
+        if not isinstance(error, PeerError):
+            _tell_torchrun(message)
         return code
     return result if isinstance(result, int) else 0
+
+
+def _tell_torchrun(message: str) -> None:
+    """``torchrun`` ends with a table of the ranks that failed: there it shows this as the cause."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        said = {"message": message, "extraInfo": {"timestamp": str(int(time.time()))}}
+        with contextlib.suppress(OSError):
+            Path(path).write_text(json.dumps({"message": said}))
 
 
 def _sentence_and_code(error: Any) -> tuple[str, int]:

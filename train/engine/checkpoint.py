@@ -7,6 +7,7 @@ seed, the step and the sample.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from train.config import CheckpointConfig
 from train.errors import TrainError
 
 FORMAT = 1
+_PARTIAL = ".partial"
 _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
@@ -41,21 +43,23 @@ def latest(folder: Path) -> Path | None:
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write to a temporary sibling, flush it to disk, rename.
+    """Write to a temporary sibling, flush it to disk, rename, flush the folder's list of names.
 
     Raises:
         TrainError: it cannot be written (a full disk, say); older checkpoints stay as they are.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(_PARTIAL)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        _sync(path.parent)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise TrainError(
             f"checkpoint {path}: could not be written ({_reason(error)}); older ones are whole: "
             "make room and run the same command again"
@@ -83,10 +87,22 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def purge(folder: Path, config: CheckpointConfig) -> None:
-    """Remove all but the newest few and those of the steps that stay."""
+    """Remove all but the newest few and those of the steps that stay, and what a kill left."""
+    for partial in folder.glob(f"step-*{_PARTIAL}"):
+        partial.unlink(missing_ok=True)
     for step in steps_in(folder)[: -config.keep]:
         if config.keep_every is None or step % config.keep_every:
             path_of(folder, step).unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Or a power cut could undo the renaming, and not the removal of an older checkpoint."""
+    with contextlib.suppress(OSError):  # some network file systems know no such thing
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

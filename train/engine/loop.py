@@ -7,6 +7,7 @@ going on gives the weights that an undisturbed run would have.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,15 @@ from dataclasses import dataclass
 from types import FrameType
 
 import torch
+from torch import Tensor
 
 from train.data.batch import Batch
 from train.data.loader import Loader
 from train.engine import checkpoint
-from train.engine.metrics import Meter, Sink, measured_peak
+from train.engine.metrics import Meter, Sink
 from train.engine.numerics import DTYPES
 from train.engine.optimiser import set_rate
+from train.engine.peak import measured_peak
 from train.engine.run import Run
 from train.engine.schedule import rate_at
 from train.engine.validate import draw, validation
@@ -28,6 +31,8 @@ from train.errors import TrainError
 from train.methods.base import Outcome
 
 _log = logging.getLogger(__name__)
+
+_NAMED = 5
 
 Say = Callable[[int, dict[str, float]], None]
 
@@ -53,12 +58,15 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
             due = _Due(run)
             if due(config.report.log_every):
                 _tell(run, meter.read(run.world), sinks, say)
+                _share_bad(run, loader)
             if held_out is not None and due(config.report.validate_every):
                 _tell(run, _validated(run, held_out), sinks, say)
+                _share_bad(run, held_out)
             stop = run.world.any(told.stop)
             if stop or due(config.checkpoint.every):
                 save(run)
             if stop:
+                run.stop_asked = True
                 return run.step >= run.total
     return True
 
@@ -75,34 +83,62 @@ def one_step(run: Run, batch: Batch) -> dict[str, float]:
     rate = rate_at(run.step, run.peak_rate, run.config.schedule, run.steps_per_epoch)
     set_rate(run.optimiser, rate)
     outcome = run.stepper.gradients(run.views(batch))
-    norm = run.stepper.norm()
-    finite = bool(torch.isfinite(norm))
+    values = _scalars(outcome, run.stepper.norm())
+    finite = math.isfinite(values["grad_norm"])
     run.stepper.update(finite)
     if finite and run.ema is not None:
         run.ema.update(run.method)
     run.step += 1
     if not finite and not run.stepper.scaler.is_enabled():
         _count_skipped(run, batch, outcome)
-    measured = {name: float(value) for name, value in outcome.measures.items()}
-    return {"loss": float(outcome.loss), "lr": rate, "grad_norm": float(norm), **measured}
+    return {"loss": values["loss"], "lr": rate, **values}
+
+
+def _scalars(outcome: Outcome, norm: Tensor) -> dict[str, float]:
+    """All that is said of a step, read at once: a GPU is waited for here and nowhere else."""
+    named = {"loss": outcome.loss, "grad_norm": norm, **outcome.measures}
+    stacked = torch.stack([value.detach().double() for value in named.values()])
+    return dict(zip(named, stacked.tolist(), strict=True))
 
 
 def _count_skipped(run: Run, batch: Batch, outcome: Outcome) -> None:
     run.skipped += 1
-    bad = [
-        key
-        for key, ok in zip(batch.keys, outcome.losses.isfinite().tolist(), strict=True)
-        if not ok
-    ]
-    named = ", ".join(bad[:5]) or "none by itself: the gradient overflowed"
-    if run.skipped > run.config.numerics.nan_budget:
+    fine = outcome.losses.isfinite().tolist()
+    here = [key for key, ok in zip(batch.keys, fine, strict=True) if not ok]
+    bad = [key for keys in run.world.gathered(here) for key in keys]
+    budget = run.config.numerics.nan_budget
+    if run.skipped > budget:
         raise TrainError(
-            f"step {run.step - 1}: loss or gradient is not finite for the {run.skipped}th time "
-            f"(numerics.nan_budget); samples: {named}; lower optimiser.base_lr, set "
-            "optimiser.clip_norm, or look at these samples"
+            f"step {run.step - 1}: loss or gradient is not finite, step {run.skipped} of this run "
+            f"where that is so (numerics.nan_budget: {budget}); {_blamed(bad, run.config.batch)}; "
+            "the last checkpoint is whole: --force-resume goes on from it with other values, or "
+            "begin again in another --out"
         )
     if run.world.is_main:
-        _log.warning("step %d: not finite, skipped; samples: %s", run.step - 1, named)
+        _log.warning(
+            "step %d: not finite, skipped; %s", run.step - 1, _blamed(bad, run.config.batch)
+        )
+
+
+def _blamed(bad: list[str], batch: int) -> str:
+    """What is not finite: some samples, all of them, or only what their gradients add up to."""
+    calmer = "lower optimiser.base_lr or set optimiser.clip_norm"
+    if not bad:
+        return f"no sample by itself, the gradient overflowed: {calmer}"
+    if len(bad) == batch > 1:
+        return f"all {batch} samples of the batch, so it is the weights that diverged: {calmer}"
+    more = ", ..." if len(bad) > _NAMED else ""
+    return (
+        f"{len(bad)} of the batch's {batch} samples: {', '.join(bad[:_NAMED])}{more}: look at "
+        f"them, or {calmer}"
+    )
+
+
+def _share_bad(run: Run, loader: Loader) -> None:
+    """Samples that a rank could not read are known to all ranks, and counted once."""
+    if run.world.size > 1 and run.world.any(loader.bad.has_news):
+        for found in run.world.gathered(loader.bad.news()):
+            loader.bad.add(found)
 
 
 def save(run: Run) -> None:

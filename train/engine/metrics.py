@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,21 +29,53 @@ class Sink(Protocol):
 
 
 class JsonLines:
-    """``metrics.jsonl``: one object a line; what is past the step of resumption is cut."""
+    """``metrics.jsonl``: one object a line; what is past the step of resumption is cut.
+
+    Raises:
+        TrainError: it cannot be written (a full disk, say); what it held is still there.
+    """
 
     def __init__(self, path: Path, first_step: int) -> None:
-        kept = []
-        if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step_of(line) <= first_step]
-        self._file = path.with_suffix(".partial").open("w")
-        self._file.writelines(f"{line}\n" for line in kept)
-        self._file.flush()
-        path.with_suffix(".partial").replace(path)
+        self._path, kept = path, []
+        partial = path.with_suffix(".partial")
+        with self._named():
+            if path.exists():
+                lines = path.read_text().splitlines()
+                kept = [line for line in lines if _step_of(line) <= first_step]
+            # Without a buffer: one that cannot be written would fail again when it is closed.
+            self._file = partial.open("wb", buffering=0)
+            try:
+                self._append("".join(f"{line}\n" for line in kept))
+                partial.replace(path)
+            except OSError:
+                self._file.close()
+                partial.unlink(missing_ok=True)
+                raise
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Append a line."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        with self._named():
+            whole = self._file.tell()
+            try:
+                self._append(json.dumps({"step": step, **values}) + "\n")
+            except OSError:
+                self._file.truncate(whole)
+                raise
+
+    def _append(self, text: str) -> None:
+        data = memoryview(text.encode())
+        while data:
+            data = data[self._file.write(data) :]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainError(
+                f"{self._path}: could not be written ({error.strerror}); checkpoints are whole: "
+                "make room and run the same command again"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -48,14 +83,16 @@ class JsonLines:
 
 
 class _TensorBoard:
-    def __init__(self, folder: Path) -> None:
+    """Events past the step of resumption are dropped by whoever reads them (``purge_step``)."""
+
+    def __init__(self, folder: Path, first_step: int) -> None:
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as error:
             raise TrainError(
                 "report.tensorboard: the package tensorboard is missing: pip install tensorboard"
             ) from error
-        self._writer: Any = SummaryWriter(str(folder))
+        self._writer: Any = SummaryWriter(str(folder), purge_step=first_step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
@@ -66,6 +103,12 @@ class _TensorBoard:
 
 
 class _Wandb:
+    """One run there for one folder here: its name there lies beside the metrics.
+
+    Weights & Biases takes steps in rising order only. What it was told before a kill it keeps: a
+    run that goes on tells it again nothing of those steps.
+    """
+
     def __init__(self, project: str, folder: Path, config: dict[str, Any]) -> None:
         try:
             import wandb
@@ -73,10 +116,27 @@ class _Wandb:
             raise TrainError(
                 "report.wandb: the package wandb is missing: pip install wandb"
             ) from error
-        self._run: Any = wandb.init(project=project, dir=str(folder), config=config, resume="allow")
+        name = folder / "wandb-id.txt"
+        if not (name.exists() and name.read_text().strip()):
+            name.write_text(secrets.token_hex(4))
+        try:
+            self._run: Any = wandb.init(
+                project=project,
+                dir=str(folder),
+                config=config,
+                id=name.read_text().strip(),
+                resume="allow",
+            )
+        except wandb.Error as error:
+            why = " ".join(str(error).split())
+            raise TrainError(
+                f"report.wandb: cannot begin ({why}); run `wandb login`, set WANDB_MODE=offline, "
+                "or leave report.wandb out"
+            ) from error
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        self._run.log(values, step=step)
+        if step >= self._run.step:
+            self._run.log(values, step=step)
 
     def close(self) -> None:
         self._run.finish()
@@ -86,7 +146,7 @@ def sinks(out: Path, report: ReportConfig, first_step: int, config: dict[str, An
     """All places that the config names."""
     found: list[Sink] = [JsonLines(out / "metrics.jsonl", first_step)]
     if report.tensorboard:
-        found.append(_TensorBoard(out / "tensorboard"))
+        found.append(_TensorBoard(out / "tensorboard", first_step))
     if report.wandb is not None:
         found.append(_Wandb(report.wandb, out, config))
     return found
@@ -133,19 +193,6 @@ class Meter:
         self._sums, self._steps, self._samples, self._waited_s = {}, 0, 0, 0.0
         self._since = time.perf_counter()
         return values
-
-
-def measured_peak(device: torch.device, dtype: torch.dtype, size: int = 8192) -> float:
-    """Floating-point operations a second of one large matrix product on a CUDA device."""
-    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    torch.cuda.synchronize(device)
-    start, rounds = time.perf_counter(), 10
-    for _ in range(rounds):
-        a @ b
-    torch.cuda.synchronize(device)
-    return 2.0 * size**3 * rounds / (time.perf_counter() - start)
 
 
 def _step_of(line: str) -> int:

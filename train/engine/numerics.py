@@ -35,8 +35,7 @@ class Stepper:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
-        dtype = DTYPES.get(self._numerics.precision)
-        return nullcontext() if dtype is None else torch.autocast(self._device.type, dtype)
+        return autocast(self._numerics.precision, self._device)
 
     def gradients(self, views: Views) -> Outcome:
         """Add up the gradient of the mean loss over a rank's batch; what it came to, detached."""
@@ -76,11 +75,14 @@ class Stepper:
             self.scaler.update()
 
 
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """In which a network computes forward."""
+    dtype = DTYPES.get(precision)
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
 def _parts(views: Views, count: int) -> Iterator[Views]:
-    for images, covis, numbers in zip(
-        views.images.chunk(count),
-        views.covis.chunk(count),
-        views.numbers.chunk(count),
-        strict=True,
-    ):
-        yield Views(images, covis, numbers, views.step, views.seed)
+    """At most so many parts of a batch, in order, as equal as ``Tensor.chunk`` makes them."""
+    size = -(-len(views.numbers) // count)
+    for first in range(0, len(views.numbers), size):
+        yield views.rows(slice(first, first + size))

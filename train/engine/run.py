@@ -14,6 +14,7 @@ from train.config import TrainConfig
 from train.data.batch import Batch
 from train.data.photometric import Photometric
 from train.engine import checkpoint, parallel
+from train.engine.begun import Begun
 from train.engine.ema import Ema
 from train.engine.numerics import Stepper
 from train.engine.optimiser import adamw
@@ -39,8 +40,10 @@ class Run:
     data_fingerprint: str
     steps_per_epoch: float
     total: int
+    begun: Begun
     step: int = 0
     skipped: int = 0
+    stop_asked: bool = False
 
     @property
     def peak_rate(self) -> float:
@@ -53,13 +56,18 @@ class Run:
         return self.ema.module if self.ema is not None else self.method
 
     def views(self, batch: Batch, train: bool = True) -> Views:
-        """A batch on the device, as the method sees it."""
-        on_device = batch.to(self.world.device)
-        images: Tensor = self.photometric(
-            on_device.images, batch.numbers, batch.step, augment=train
-        )
+        """A batch as the method sees it; what it looks at is on the device."""
+        pixels = self._moved(batch.images)
+        images: Tensor = self.photometric(pixels, batch.numbers, batch.step, augment=train)
         step = batch.step if train else VALIDATION_STEP
-        return Views(images, on_device.covis, batch.numbers, step, self.config.seed)
+        labelled = self.method.reads_labels(self.config.options)
+        covis = self._moved(batch.covis) if labelled else batch.covis
+        poses = self._moved(batch.cam_to_world) if self.method.posed else None
+        return Views(images, covis, batch.numbers, step, self.config.seed, poses)
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """On the device; the copy does not block where memory is pinned."""
+        return tensor.to(self.world.device, non_blocking=True)
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds. Every rank must ask."""
@@ -75,6 +83,7 @@ class Run:
             "config": self.config.model_dump(mode="json"),
             "config_fingerprint": self.config.fingerprint(),
             "data_fingerprint": self.data_fingerprint,
+            "begun": self.begun.plain(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -85,6 +94,7 @@ class Run:
         parallel.load_optimiser_state(self.method, self.optimiser, state["optimiser"])
         self.stepper.scaler.load_state_dict(state["scaler"])
         self.step, self.skipped = state["step"], state["skipped"]
+        self.begun = self.begun.gone_on(state)
 
 
 VALIDATION_STEP = (1 << 62) - 1
@@ -99,6 +109,7 @@ def put_together(
     photometric: Photometric,
     data: tuple[str, int],
     limit_steps: int | None = None,
+    begun: Begun = Begun(),  # noqa: B008  (frozen)
 ) -> Run:
     """A run at step 0.
 
@@ -110,6 +121,7 @@ def put_together(
         photometric: what changes colours, and normalises.
         data: fingerprint and number of samples.
         limit_steps: stop after so many; the schedule is not changed by it.
+        begun: what decides beside the config.
     """
     fingerprint, samples = data
     decay, steps_per_epoch = config.numerics.ema_decay, samples / config.batch
@@ -136,6 +148,7 @@ def put_together(
         data_fingerprint=fingerprint,
         steps_per_epoch=steps_per_epoch,
         total=total if limit_steps is None else min(total, limit_steps),
+        begun=begun,
     )
 
 
@@ -156,14 +169,16 @@ def resume(run: Run, force: bool) -> bool:
 
 
 def _check_same(run: Run, state: dict[str, Any], path: Path) -> None:
+    changed = run.begun.changes(state)
     if state["config_fingerprint"] != run.config.fingerprint():
         then = flattened(TrainConfig.model_validate(state["config"]).decisive())
         now = flattened(run.config.decisive())
-        changed = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-        named = ", ".join(f"{key} ({then.get(key)!r} -> {now.get(key)!r})" for key in changed[:3])
+        keys = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
+        changed += [f"{key} ({then.get(key)!r} -> {now.get(key)!r})" for key in keys]
+    if changed:
         raise TrainError(
-            f"{path}: this run was started with another config: {named}; use the old one, another "
-            "--out, or --force-resume to go on with the new one"
+            f"{path}: this run was started with another config: {', '.join(changed[:3])}; use the "
+            "old one, another --out, or --force-resume to go on with the new one"
         )
     if state["data_fingerprint"] != run.data_fingerprint:
         raise TrainError(

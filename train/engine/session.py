@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
@@ -14,6 +15,8 @@ from train.config import TrainConfig
 from train.data import DataSets, Loader, Order, Photometric, Transform, Wanted, open_sets
 from train.data.index import NoSamplesError
 from train.data.order import Numbers
+from train.engine.begun import Begun
+from train.engine.checkpoint import latest
 from train.engine.loop import train
 from train.engine.metrics import Sink, sinks
 from train.engine.run import Run, put_together, resume
@@ -21,12 +24,17 @@ from train.engine.say import Progress
 from train.engine.world import World, joined
 from train.errors import TrainError
 from train.methods import build_method, method_of
+from train.methods.base import Method
 from train.models.load import initialise_from
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a command asks beside the config: none of it changes what a step does."""
+    """What a command asks beside the config.
+
+    ``init`` and ``overfit_batches`` decide what is learned, so checkpoints hold them too (see
+    :class:`train.engine.begun.Begun`); the others do not.
+    """
 
     out: Path
     init: Path | None = None
@@ -35,18 +43,32 @@ class Asked:
     force_resume: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a session ended: whether its run is whole, and whether it was asked to stop."""
+
+    whole: bool
+    stop_asked: bool
+
+
 def run_session(config: TrainConfig, asked: Asked, progress: Callable[[World], Progress]) -> bool:
     """Train; whether the run came to its end (else it was asked to stop, and can go on).
 
     Raises:
         TrainError: something is not as it should be, and what to do.
     """
+    with joined(config.hardware.device) as world:
+        return session_in(world, config, asked, progress(world)).whole
+
+
+def session_in(world: World, config: TrainConfig, asked: Asked, said: Progress) -> Ended:
+    """Train in a world that is joined already: for commands of several sessions."""
     if config.hardware.compute_threads is not None:
         torch.set_num_threads(config.hardware.compute_threads)
-    with joined(config.hardware.device) as world, _data(config) as (data, held_out):
-        said = progress(world)
-        run = _ready(config, asked, world, data, said)
+    with _data(config) as (data, held_out):
         order = _order(data, config, asked.overfit_batches)
+        order.of_rank(0, world.rank, world.size)  # what it refuses, it refuses before any writing
+        run = _ready(config, asked, world, data, said)
         loader = _loader(run, data, order, Transform(config.data.views))
         val_loader = _val_loader(run, held_out, said)
         with _sinks(run) as places:
@@ -56,10 +78,20 @@ def run_session(config: TrainConfig, asked: Asked, progress: Callable[[World], P
             if ended
             else f"stopped after {run.step} of {run.total} steps: the same line again goes on"
         )
-        for bad in (loader, val_loader):
-            if bad is not None and bad.bad.keys:
-                said.note(f"{len(bad.bad.keys)} samples could not be read and were left out")
-        return ended
+        for bad in (loader.bad, None if val_loader is None else val_loader.bad):
+            if bad is not None and bad.keys:
+                said.note(f"left out, for they cannot be read: {bad} (see: `mimic verify`)")
+        return Ended(ended, run.stop_asked)
+
+
+def check_data(config: TrainConfig) -> None:
+    """Whether the data hold what a session would ask of them; a session does so, too.
+
+    Raises:
+        TrainError: they do not.
+    """
+    with _data(config):
+        pass
 
 
 @dataclass(frozen=True)
@@ -96,10 +128,14 @@ def _sinks(run: Run) -> Iterator[list[Sink]]:
 def _data(config: TrainConfig) -> Iterator[tuple[DataSets, DataSets | None]]:
     """The training set, and the held-out one where there is one."""
     method = method_of(config.method)
-    wanted = Wanted(geometry=False, covis=method.labelled, corr=False)
+    labelled = method.reads_labels(config.options)
+    cut = labelled and config.data.views.crop != "squash"  # labels then need their depth
+    wanted = Wanted(geometry=cut or method.posed, covis=labelled, corr=False, depth=cut)
     data = open_sets(config.data, "train", wanted)
-    if method.labelled:
+    if labelled:
         _check_labelled(data, config)
+    if method.posed:
+        _check_posed(data, config)
     held_out = None
     if config.report.validate_batches and config.report.validate_every:
         try:
@@ -123,6 +159,18 @@ def _check_labelled(data: DataSets, config: TrainConfig) -> None:
             raise TrainError(
                 f"--shards {source.url}: has no co-visibility labels, which {config.method} learns "
                 "from; label them with `mimic label`, or mine with --set labels.covis=true"
+                + method_of(config.method).or_without_labels
+            )
+
+
+def _check_posed(data: DataSets, config: TrainConfig) -> None:
+    """Without poses there is nothing to learn."""
+    for part, source in zip(data.sets, config.data.sets, strict=True):
+        geometry = part.load(0).geometry
+        if geometry is None or not np.isfinite(geometry.cam_to_world).all():
+            raise TrainError(
+                f"--shards {source.url}: has no camera poses, which {config.method} learns from; "
+                "mine scenes or sequences with poses, or give videos poses with `mimic reconstruct`"
             )
 
 
@@ -130,11 +178,14 @@ def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said
     """A run at the step where it begins or goes on."""
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.options)
+    begun = Begun.of(asked.init, asked.overfit_batches)
     if asked.init is not None:
-        said.note(str(initialise_from(method.net, asked.init)))
+        _initialise(method, asked.init, asked.out, said)
     photometric = Photometric(config.data.colour, config.seed)
     found = (data.fingerprint, len(data))
-    run = put_together(config, world, asked.out, method, photometric, found, asked.limit_steps)
+    run = put_together(
+        config, world, asked.out, method, photometric, found, asked.limit_steps, begun
+    )
     resumed = resume(run, asked.force_resume)
     said.total, said.first = run.total, run.step
     weights = sum(parameter.numel() for parameter in method.parameters())
@@ -149,13 +200,29 @@ def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said
     return run
 
 
+def _initialise(method: Method, init: Path, out: Path, said: Progress) -> None:
+    """First weights from a file, unless the run goes on: then it has its own."""
+    if (path := latest(out / "checkpoints")) is None:
+        said.note(str(initialise_from(method.net, init)))
+    else:
+        gone = "" if init.exists() else " (it is gone)"
+        said.note(f"--init {init}{gone}: not loaded, for the run goes on from {path}")
+
+
 def _write_config(run: Run) -> None:
     plain = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
+    path = run.out / "config.yaml"
+    partial = path.with_suffix(".partial")
     try:
         run.out.mkdir(parents=True, exist_ok=True)
-        (run.out / "config.yaml").write_text(plain)
+        partial.write_text(plain)
+        partial.replace(path)
     except OSError as error:
-        raise TrainError(f"--out {run.out}: cannot be written ({error.strerror})") from error
+        with suppress(OSError):
+            partial.unlink()
+        raise TrainError(
+            f"--out {run.out}: cannot be written ({error.strerror}); make room or give another"
+        ) from error
 
 
 def _loader(run: Run, data: DataSets, order: Order, transform: Transform) -> Loader:

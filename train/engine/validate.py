@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from train.data.batch import Batch
 from train.engine.run import Run
+from train.errors import TrainError
 from train.methods.base import Views, shuffled_reference
 
 
@@ -51,9 +53,7 @@ def draw(run: Run, batch: Batch, path: Path) -> None:
     method = run.evaluated.eval()
     count = run.config.report.pictures
     views = run.views(batch, train=False)
-    few = Views(
-        views.images[:count], views.covis[:count], views.numbers[:count], views.step, views.seed
-    )
+    few = views.rows(slice(count))
     with run.stepper.autocast():
         panels = method.pictures(few).float().clamp(0, 1).cpu()
     method.train()
@@ -61,5 +61,13 @@ def draw(run: Run, batch: Batch, path: Path) -> None:
         return
     rows = torch.cat([torch.cat(list(row), dim=2) for row in panels], dim=1)
     pixels = (rows.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise TrainError(
+            f"{path}: could not be written ({error.strerror or error}); checkpoints are whole: "
+            "make room and run the same command again, or set report.pictures=0"
+        ) from error

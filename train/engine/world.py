@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from train.errors import TrainError
+from train.errors import PeerError, TrainError
+
+_T = TypeVar("_T")
+_BACKENDS = ("gloo", "nccl")
+"""One is named in each error of a broken collective; gloo's have no type of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,17 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether any rank says so: all then act as one."""
+        if self.size == 1:
+            return flag  # without asking a device, which would wait for it
         return bool(self.summed(torch.tensor(float(flag), device=self.device)).item() > 0)
+
+    def gathered(self, value: _T) -> list[_T]:
+        """The value of each rank (a small plain one), on all. Every rank must ask."""
+        if self.size == 1:
+            return [value]
+        values: list[_T | None] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return [found for found in values if found is not None]
 
     def wait(self) -> None:
         """Until all ranks are here."""
@@ -50,6 +66,10 @@ def joined(device: str) -> Iterator[World]:
 
     Args:
         device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+
+    Raises:
+        TrainError: there is no such device.
+        PeerError: another process ended, or cannot be reached.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if device == "cuda" and not torch.cuda.is_available():
@@ -62,8 +82,29 @@ def joined(device: str) -> Iterator[World]:
     if size == 1:
         yield World(0, 1, where)
         return
-    dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
+        dist.init_process_group("nccl" if on_cuda else "gloo")
         yield World(rank, size, where)
-    finally:
-        dist.destroy_process_group()
+    except RuntimeError as error:
+        if not _of_the_group(error):
+            raise
+        raise PeerError(
+            f"rank {rank} of {size}: another process of the run ended or is out of reach "
+            f"({_first_line(error)}); its own message is the cause (without one it was killed, "
+            "for want of memory perhaps); the same line again goes on from the last checkpoint"
+        ) from error
+    # Not after an error: with NCCL it would wait for ranks that wait for this one. The process
+    # ends, its connections with it, and the others learn of it by that.
+    dist.destroy_process_group()
+
+
+def _of_the_group(error: RuntimeError) -> bool:
+    """Whether it is of the connection to the other processes."""
+    said = str(error).lower()
+    return isinstance(error, dist.DistError) or any(name in said for name in _BACKENDS)
+
+
+def _first_line(error: RuntimeError) -> str:
+    """What went wrong, without where in torch's source it was noticed, nor advice."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"^\[[^\]]*\.(cc|cpp|h|cu):\d+\]\s*", "", line).split(". ")[0].rstrip(".")

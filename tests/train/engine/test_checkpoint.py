@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import stat
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,38 @@ def test_what_is_saved_is_loaded(tmp_path):
     found = checkpoint.load(path)
     assert torch.equal(found["model"]["w"], torch.ones(4, 4))
     assert [entry.name for entry in path.parent.iterdir()] == ["step-00000003.pt"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    path = checkpoint.path_of(tmp_path / "file" / "checkpoints", 3)
+    with pytest.raises(TrainError, match=r"step-00000003.pt: could not be written .*make room"):
+        checkpoint.save(path, content())
+
+
+def test_its_bytes_are_on_the_disk_before_its_name_and_that_before_others_go(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "bytes")
+        fsync(descriptor)
+
+    def renamed(path, target):
+        done.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    checkpoint.save(checkpoint.path_of(tmp_path, 3), content())
+    assert done == ["bytes", "name", "folder"]
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_purge(tmp_path):
+    (tmp_path / "step-00000009.partial").write_bytes(b"cut short")
+    checkpoint.save(checkpoint.path_of(tmp_path, 10), content())
+    checkpoint.purge(tmp_path, CheckpointConfig())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["step-00000010.pt"]
 
 
 def test_the_latest_is_the_one_of_most_steps(tmp_path):

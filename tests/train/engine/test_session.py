@@ -155,7 +155,7 @@ def test_a_loss_that_is_no_number_stops_the_run_with_its_samples(shards, tmp_pat
     config = config_of(
         shards, optimiser={"base_lr": 1e30}, numerics={"nan_budget": 1}, schedule={"warmup": 0}
     )
-    with pytest.raises(TrainError, match=r"not finite for the 2th time.*base_lr"):
+    with pytest.raises(TrainError, match=r"not finite, step 2 of this run.*base_lr"):
         run(config, tmp_path / "run")
 
 

@@ -93,6 +93,10 @@ def checked(sample: Sample) -> Sample:
     return sample
 
 
+_UNSCALED = "unscaled"
+"""The kind of a source whose poses are in a unit of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is read beside the pictures; each costs time."""
@@ -105,11 +109,16 @@ class Wanted:
 
 
 def geometry_of(meta: dict[str, Any]) -> Geometry:
-    """The matrices in a sample's JSON (KeyError, TypeError or ValueError where it is not one)."""
+    """The matrices in a sample's JSON (KeyError, TypeError or ValueError where it is not one).
+
+    Poses in a unit that is not known are not known: they are metres or NaN.
+    """
     views, edges = meta["views"], meta["edges"]
+    metric = meta["source"]["kind"] != _UNSCALED
+    poses = [_matrix(view["cam_to_world"] if metric else None, 4) for view in views]
     return Geometry(
         intrinsics=np.stack([_matrix(view["intrinsics"], 3) for view in views]),
-        cam_to_world=np.stack([_matrix(view["cam_to_world"], 4) for view in views]),
+        cam_to_world=np.stack(poses),
         homography=_matrix(edges[0]["homography"] if edges else None, 3),
         from_original=np.stack([_matrix(view["original_to_stored"], 3) for view in views]),
     )

@@ -132,10 +132,10 @@ def _data(config: TrainConfig) -> Iterator[tuple[DataSets, DataSets | None]]:
     cut = labelled and config.data.views.crop != "squash"  # labels then need their depth
     wanted = Wanted(geometry=cut or method.posed, covis=labelled, corr=False, depth=cut)
     data = open_sets(config.data, "train", wanted)
-    if labelled:
-        _check_labelled(data, config)
     if method.posed:
         _check_posed(data, config)
+    if labelled:
+        _check_labelled(data, config)
     held_out = None
     if config.report.validate_batches and config.report.validate_every:
         try:
@@ -169,8 +169,9 @@ def _check_posed(data: DataSets, config: TrainConfig) -> None:
         geometry = part.load(0).geometry
         if geometry is None or not np.isfinite(geometry.cam_to_world).all():
             raise TrainError(
-                f"--shards {source.url}: has no camera poses, which {config.method} learns from; "
-                "mine scenes or sequences with poses, or give videos poses with `mimic reconstruct`"
+                f"--shards {source.url}: has no camera poses in metres, which {config.method} "
+                "learns from; mine scenes or sequences with poses, or give videos poses with "
+                "`mimic reconstruct`"
             )
 
 

@@ -21,7 +21,7 @@ from train.data import Batch, DataSets, Loader, Transform, Wanted, open_sets
 from train.data.bad import BadSamples
 from train.data.config import ViewsConfig
 from train.data.pairs import ShardSet
-from train.data.sample import CorruptError, Sample
+from train.data.sample import CorruptError, Sample, geometry_of
 from train.errors import TrainError
 
 PICTURES = Wanted(geometry=False, covis=False, corr=False)
@@ -113,6 +113,14 @@ def test_a_batch_holds_what_is_stored(made: Path) -> None:
             assert np.allclose(batch.cam_to_world[slot, view], meta["cam_to_world"])
         assert np.allclose(batch.homography[slot], sample.meta["edges"][0]["homography"])
         assert np.array_equal(batch.corr[slot].numpy(), sample.corr())
+
+
+def test_poses_of_no_known_unit_are_unknown(made: Path) -> None:
+    meta = next(iter(Shards(made).samples("train"))).meta
+    assert geometry_of(meta).posed
+    unscaled = {**meta, "source": {**meta["source"], "kind": "unscaled"}}
+    assert np.isnan(geometry_of(unscaled).cam_to_world).all()
+    assert not np.isnan(geometry_of(unscaled).intrinsics).any()
 
 
 def test_what_is_not_wanted_or_not_there_is_unknown(made: Path, tmp_path: Path) -> None:

@@ -39,13 +39,19 @@ VIEWS = {"crop": "squash", "size": [32, 32], "swap": 0.5}
 
 
 def make_shards(
-    out: Path, names: str = "abcd", labelled: bool = True, val_share: float = 0.4
+    out: Path,
+    names: str = "abcd",
+    labelled: bool = True,
+    val_share: float = 0.4,
+    deep: bool = False,
 ) -> Path:
-    """Ten labelled pairs an item, some items held out."""
+    """Ten labelled pairs an item, some items held out; ``deep``: with depth."""
     storage = Storage(out)
     parts = [factory.with_poses(factory.make_part(name)) for name in names]
     if labelled:
         parts = [factory.with_labels(part) for part in parts]
+    if deep:
+        parts = [factory.with_depth(part) for part in parts]
     config = factory.config(pack={"val_share": val_share})
     pack([factory.report(part, storage) for part in parts], storage, storage, config)
     return out

@@ -302,7 +302,7 @@ def test_pairs_without_poses_are_missed_at_once(tmp_path, capsys, shards, monkey
     monkeypatch.setattr(factory, "with_poses", lambda part: part)
     plain = make_shards(tmp_path / "plain")
     assert tune(plain, tmp_path / "run") == WRONG
-    assert "has no camera poses, which pose learns from" in capsys.readouterr().err
+    assert "has no camera poses in metres, which pose learns from" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from runs import (
+    NET,
     command,
     config_of,
     make_shards,
@@ -24,6 +25,8 @@ from runs import (
     state_after,
 )
 
+from train.config import TrainConfig
+from train.engine.peak import measured_peak, seconds
 from train.errors import TrainError
 from train.methods import METHODS
 
@@ -193,3 +196,30 @@ def test_labels_that_are_not_there_are_missed_at_once(tmp_path):
     with pytest.raises(TrainError, match=r"no co-visibility labels.*mimic label"):
         run(config_of(plain, "alligat0r"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_go_with_crops_where_depth_is_stored_and_are_refused_where_not(
+    tmp_path: Path,
+) -> None:
+    views = {"crop": "random", "size": [16, 16], "swap": 0.5, "flip": 0.5}
+    net = {**NET, "encoder": {**NET["encoder"], "image_size": [16, 16]}}
+
+    def cut(shards: Path) -> TrainConfig:
+        data = {"sets": [{"url": str(shards)}], "views": views}
+        return config_of(shards, "alligat0r", data=data, options=net)
+
+    assert run(cut(make_shards(tmp_path / "deep", deep=True)), tmp_path / "out")
+    assert "val_accuracy" in metrics(tmp_path / "out")[-1]
+    with pytest.raises(
+        TrainError, match=r"its views may not be cut: set data.views.crop to squash"
+    ):
+        run(cut(make_shards(tmp_path / "flat")), tmp_path / "none")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_device_has_a_matrix_rate(dtype: torch.dtype) -> None:
+    cpu = torch.device("cpu")
+    assert measured_peak(cpu, dtype, side=64) > 0
+    ran = []
+    assert seconds(cpu, lambda: ran.append(1)) >= 0
+    assert ran == [1]

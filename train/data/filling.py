@@ -10,6 +10,7 @@ from torch import Tensor
 
 from train.data.batch import Batch
 from train.data.decode import UNKNOWN
+from train.data.memory import Memory
 from train.data.sample import Sample
 
 _UNKNOWN = torch.tensor(UNKNOWN, dtype=torch.uint8)
@@ -24,14 +25,14 @@ class Filling:
     Args:
         step: whose batch it is.
         shape: (B, V, H, W).
-        pin: use memory that a GPU copies from without blocking.
+        memory: where to take it from; None: memory that a GPU copies from without blocking.
     """
 
-    def __init__(self, step: int, shape: tuple[int, int, int, int], *, pin: bool) -> None:
+    def __init__(self, step: int, shape: tuple[int, int, int, int], memory: Memory | None) -> None:
         count, views = shape[:2]
         self.step = step
-        self._images = torch.empty((*shape, 3), dtype=torch.uint8, pin_memory=pin)
-        self._shape, self._pin = shape, pin
+        self._shape, self._memory = shape, memory
+        self._images = self._bytes((*shape, 3))
         self._covis: Tensor | None = None
         self._keys = [""] * count
         self._numbers = np.zeros(count, np.int64)
@@ -67,10 +68,13 @@ class Filling:
         """Memory for the labels, taken when there are some."""
         with self._lock:
             if self._covis is None:
-                self._covis = torch.full(
-                    self._shape, UNKNOWN, dtype=torch.uint8, pin_memory=self._pin
-                )
+                self._covis = self._bytes(self._shape).fill_(UNKNOWN)
             return self._covis
+
+    def _bytes(self, shape: tuple[int, ...]) -> Tensor:
+        if self._memory is None:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return self._memory.bytes(shape)
 
     def fail(self, error: BaseException) -> None:
         """Whoever waits gets the first such error."""

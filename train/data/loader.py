@@ -23,6 +23,7 @@ from train.data.bad import BadSamples
 from train.data.batch import Batch
 from train.data.draws import of_views
 from train.data.filling import Filling
+from train.data.memory import Memory
 from train.data.opening import DataSets
 from train.data.order import Order
 from train.data.sample import CorruptError, Sample
@@ -70,7 +71,8 @@ class Loader:
     ) -> None:
         order.of_rank(0, rank, world)
         self.data, self.order, self.transform = data, order, transform
-        self._rank, self._world, self._pin = rank, world, pin
+        self._rank, self._world = rank, world
+        self._memory = None if pin else Memory()
         self._threads = threads or len(os.sched_getaffinity(0))
         self._prefetch = prefetch
         self.wait_s = 0.0
@@ -114,7 +116,7 @@ class Loader:
     def _begin(self, step: int, put: Callable[[Callable[[], None]], None]) -> Filling:
         numbers = self.order.of_rank(step, self._rank, self._world).tolist()
         shape = (len(numbers), self.data.views, *self.transform.size[::-1])
-        filling = Filling(step, shape, pin=self._pin)
+        filling = Filling(step, shape, self._memory)
         for slot, number in enumerate(numbers):
             put(self._filler(filling, slot, number))
         return filling

@@ -11,6 +11,8 @@ WIDTH, HEIGHT = 760, 330
 LEFT, RIGHT, TOP, BOTTOM = 58, 190, 34, 36
 LABEL_GAP = 16
 _TICKS = 5
+_BEGINNING = 0.03
+"""Share of the steps that does not stretch the axis: a first loss is far above all others."""
 
 _STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #555c63; }
@@ -51,13 +53,17 @@ class Axis:
 
 
 def chart(lines: Sequence[Line], title: str = "") -> str:
-    """The curves in one frame, each named at its end, with its last value."""
+    """The curves in one frame, each named at its end, with its last value.
+
+    The frame is fitted to what comes after the first steps.
+    """
     finite = [
         Line(line.name, tuple(p for p in line.points if math.isfinite(p[1]))) for line in lines
     ]
     shown = [line for line in finite if line.points]
     steps = [x for line in shown for x, _ in line.points] or [0.0]
-    values = [y for line in shown for _, y in line.points] or [0.0]
+    settled = [y for line in shown for x, y in line.points if x >= _BEGINNING * max(steps)]
+    values = settled or [0.0]
     xs, ys = ticks(0, max(steps)), ticks(min(values), max(values))
     across = Axis(0, max(xs[-1], max(steps)), LEFT, WIDTH - RIGHT)
     up = Axis(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
@@ -66,6 +72,7 @@ def chart(lines: Sequence[Line], title: str = "") -> str:
         f"<title>{escape(title or 'curves')}</title><style>{_STYLE}</style>",
         f'<text class="title" x="{LEFT}" y="18">{escape(title)}</text>',
         *_grid(xs, ys, across, up),
+        _frame(across, up),
         *_curves(shown, across, up),
         "</svg>",
     ]
@@ -114,11 +121,18 @@ def _curves(lines: Sequence[Line], across: Axis, up: Axis) -> list[str]:
         points = " ".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in line.points)
         x, last = across.end + 8, line.points[-1][1]
         parts += [
-            f'<polyline class="{look}" points="{points}"/>',
+            f'<polyline class="{look}" points="{points}" clip-path="url(#frame)"/>',
             _stroke(look, (x, label), (x + 14, label)),
             _text(f"{line.name} {last:.3f}", (x + 19, label + 4), "start"),
         ]
     return parts
+
+
+def _frame(across: Axis, up: Axis) -> str:
+    """What lies beyond the axes is not drawn."""
+    width, height = across.end - across.start + 1, up.start - up.end + 2
+    inside = f'<rect x="{across.start}" y="{up.end - 1}" width="{width}" height="{height}"/>'
+    return f'<clipPath id="frame">{inside}</clipPath>'
 
 
 def _stroke(look: str, start: tuple[float, float], end: tuple[float, float]) -> str:

@@ -51,6 +51,13 @@ def test_curves_of_a_run_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture
     assert str(out) in capsys.readouterr().out
 
 
+def test_the_first_steps_do_not_stretch_the_axis() -> None:
+    falling = Line("a", ((1, 900.0), *((k, 1 / k) for k in range(100, 1000, 100))))
+    labels = re.findall(r'text-anchor="end">([^<]+)<', chart([falling]))
+    assert max(map(float, labels)) < 1
+    assert "clip-path" in chart([falling])
+
+
 def test_several_runs_are_told_apart(tmp_path: Path) -> None:
     folders = [written(tmp_path / name, [{"step": 1, "loss": 1.0}]) for name in ("a", "b")]
     out = tmp_path / "two.svg"

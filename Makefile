@@ -30,8 +30,9 @@ test: check  ## the checks and the tests
 slow: setup-all  ## the long tests
 	$(BIN)/pytest -m slow --timeout 1800
 
-docs: setup  ## docs/config.md, from the config's own descriptions
+docs: setup-all  ## docs/config.md and docs/train-config.md, from the configs' own descriptions
 	$(BIN)/python -m pipelines.cli.config_doc
+	$(BIN)/python -m train.config_doc
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -28,8 +28,9 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig, load_train_config
-from train.data import DataSets, Loader, Photometric, Transform, Wanted, open_sets
+from train.data import DataSets, Photometric, Wanted, open_sets
 from train.data.batch import Batch
+from train.engine.loading import loader_of
 from train.engine.loop import one_step
 from train.engine.numerics import DTYPES, Stepper
 from train.engine.peak import measured_peak, seconds
@@ -181,14 +182,8 @@ def waited(arguments: argparse.Namespace, ours: Way, device: torch.device) -> st
     wanted = Wanted(geometry=cut, covis=method.labelled, corr=False, depth=cut)
     data: DataSets = open_sets(config.data, "train", wanted)
     data = data.singles() if method.singles else data
-    loader = Loader(
-        data,
-        data.order(0, config.batch),
-        Transform(config.data.views),
-        threads=config.hardware.decode_threads,
-        prefetch=config.hardware.prefetch,
-        pin=device.type == "cuda",
-    )
+    order = data.order(0, config.batch)
+    loader = loader_of(ours.run.world, config, data, order, config.data.views)
     count = arguments.steps * arguments.rounds
     batches = loader.batches(0, count + WARM_UP)
     for _ in range(WARM_UP):

@@ -29,7 +29,7 @@ class OptimiserConfig(Strict):
     base_lr: float = Field(
         1.5e-4, gt=0, description="rate for a batch of 256; the rate is base_lr * batch / 256"
     )
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = Field((0.9, 0.95), description="of the two moments")
     weight_decay: float = Field(0.05, ge=0, description="not of biases and other 1-D parameters")
     clip_norm: float | None = Field(None, gt=0, description="of the whole gradient; null: none")
 
@@ -38,14 +38,14 @@ class ScheduleConfig(Strict):
     """Linear warm-up, then half a cosine to ``min_lr``."""
 
     unit: Literal["epochs", "steps"] = Field("epochs", description="of the three lengths below")
-    length: float = Field(400, gt=0)
-    warmup: float = Field(40, ge=0)
+    length: float = Field(400, gt=0, description="of the run")
+    warmup: float = Field(40, ge=0, description="in which the rate rises from 0")
     horizon: float | None = Field(
         None,
         gt=0,
         description="where the cosine ends (CroCo stops at half of it); null: length",
     )
-    min_lr: float = Field(0.0, ge=0)
+    min_lr: float = Field(0.0, ge=0, description="where the cosine leads")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -70,7 +70,7 @@ class NumericsConfig(Strict):
 class HardwareConfig(Strict):
     """Where it runs. Nothing here changes what is learned, but for rounding."""
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA if there is any")
     compile: bool = Field(False, description="torch.compile the network")
     parallel: Literal["ddp", "fsdp"] = Field("ddp", description="with several processes")
     decode_threads: int = Field(0, ge=0, description="threads that decode; 0: as many as cores")
@@ -85,8 +85,8 @@ class ReportConfig(Strict):
     validate_every: int = Field(1000, ge=1, description="steps; also at the end")
     validate_batches: int = Field(8, ge=0, description="of held-out pairs; 0: no validation")
     pictures: int = Field(8, ge=0, description="held-out pairs drawn at each validation")
-    tensorboard: bool = False
-    wandb: str | None = Field(None, description="project name; null: off")
+    tensorboard: bool = Field(False, description="also there; needs the package")
+    wandb: str | None = Field(None, description="Weights & Biases: a project's name; null: off")
 
 
 class CheckpointConfig(Strict):
@@ -100,9 +100,9 @@ class CheckpointConfig(Strict):
 class TrainConfig(Strict):
     """All of a run."""
 
-    method: str
-    recipe: str = "?"
-    seed: int = Field(0, ge=0)
+    method: str = Field(description="what is learnt, `--method`")
+    recipe: str = Field("?", description="where the values come from, `--recipe`")
+    seed: int = Field(0, ge=0, description="of every draw")
     batch: int = Field(256, ge=1, description="samples a step, over all ranks")
     data: DataConfig
     options: dict[str, Any] = Field(

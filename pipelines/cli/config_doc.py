@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from mimic.config import Config
+from mimic.layered_tables import Column, plain, tables
 from mimic.presets import PRESETS
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "config.md"
@@ -43,69 +38,7 @@ This page is written by `make docs`; do not edit it.
 
 def document() -> str:
     """The page as Markdown."""
-    sections = [_HEAD, _table("Top level", Config, ())]
-    sections += [_table(f"`{'.'.join(path)}`", model, path) for path, model in _models(Config, ())]
-    return "\n".join(sections)
-
-
-def _models(
-    model: type[BaseModel], path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
-    for name, field in model.model_fields.items():
-        if _is_model(field):
-            assert isinstance(field.annotation, type)
-            yield (*path, name), field.annotation
-            yield from _models(field.annotation, (*path, name))
-
-
-def _is_model(field: FieldInfo) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-
-
-def _table(title: str, model: type[BaseModel], path: tuple[str, ...]) -> str:
-    about = inspect.cleandoc(model.__doc__ or "").replace("``", "`") if path else ""
-    lines = [f"## {title}", "", *([about, ""] if about else [])]
-    rows = [
-        _row(".".join((*path, name)), field)
-        for name, field in model.model_fields.items()
-        if not _is_model(field)
-    ]
-    if not rows:
-        return "\n".join(lines)
-    header = ["| key | values | default | preset mimic | meaning |", "|---|---|---|---|---|"]
-    return "\n".join([*lines, *header, *rows, ""])
-
-
-def _row(key: str, field: FieldInfo) -> str:
-    cells = (
-        f"`{key}`",
-        _values(field),
-        f"`{_plain(field.default)}`",
-        _in_mimic(key),
-        field.description or "",
-    )
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _values(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(rule, word)}"
-        for rule in field.metadata
-        for word, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
-        if getattr(rule, word, None) is not None
-    ]
-    return ", ".join([_type(field.annotation), *bounds])
-
-
-def _type(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return ", ".join(f"`{word}`" for word in get_args(annotation))
-    if get_origin(annotation) is tuple:
-        return f"list of {_type(get_args(annotation)[0])}"
-    if isinstance(annotation, type):
-        return {float: "number", int: "integer", str: "text", bool: "true or false"}[annotation]
-    known = [_type(choice) for choice in get_args(annotation) if choice is not NoneType]
-    return " or ".join([*known, "null"])
+    return "\n".join([_HEAD, *tables(Config, (Column("preset mimic", _in_mimic),))])
 
 
 def _in_mimic(key: str) -> str:
@@ -114,16 +47,7 @@ def _in_mimic(key: str) -> str:
         if not isinstance(value, dict) or name not in value:
             return ""
         value = value[name]
-    return f"`{_plain(value)}`"
-
-
-def _plain(value: Any) -> str:
-    """A value as one writes it in YAML."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(_plain(item) for item in value) + "]"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"`{plain(value)}`"
 
 
 if __name__ == "__main__":

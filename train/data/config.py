@@ -88,15 +88,19 @@ class ViewsConfig(Strict):
 class ColourConfig(Strict):
     """Colour jitter (CroCo's ranges) and normalisation, on the device."""
 
-    brightness: tuple[float, float] = (0.6, 1.4)
-    contrast: tuple[float, float] = (0.6, 1.4)
-    saturation: tuple[float, float] = (0.6, 1.4)
+    brightness: tuple[float, float] = Field((0.6, 1.4), description="range of the factor")
+    contrast: tuple[float, float] = Field((0.6, 1.4), description="range of the factor")
+    saturation: tuple[float, float] = Field((0.6, 1.4), description="range of the factor")
     asymmetric: float = Field(
         1.0, ge=0, le=1, description="how often each view has its own factors, not all the same"
     )
     jitter: bool = Field(True, description="false: colours stay")
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="taken away from RGB in [0, 1] (ImageNet's)"
+    )
+    std: tuple[float, float, float] = Field(
+        (0.229, 0.224, 0.225), description="by which it is divided (ImageNet's)"
+    )
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -122,7 +126,7 @@ class CacheConfig(Strict):
 class DataConfig(Strict):
     """The data of a run."""
 
-    sets: tuple[SetConfig, ...] = Field(min_length=1)
+    sets: tuple[SetConfig, ...] = Field(min_length=1, description="what is trained on, together")
     where: str | None = Field(None, description="which samples, of every set of layout shards")
     views: ViewsConfig = ViewsConfig()
     colour: ColourConfig = ColourConfig()

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig
-from train.data import DataSets, Loader, Order, Photometric, Transform
+from train.data import DataSets, Order, Photometric
 from train.data.order import Numbers
+from train.engine.loading import loader_of
 from train.engine.numerics import autocast
 from train.engine.run import VALIDATION_STEP
 from train.engine.world import World
@@ -71,7 +72,8 @@ def table_of(
     rows, read = torch.zeros(0), torch.zeros(len(held_out), device=world.device)
     photometric = Photometric(config.data.colour, config.seed)
     share = slice(world.rank * batch // world.size, (world.rank + 1) * batch // world.size)
-    for given in _loader(world, config, held_out, order).batches(0, order.steps):
+    loader = loader_of(world, config, held_out, order, config.data.views.plain())
+    for given in loader.batches(0, order.steps):
         places = torch.from_numpy(order.places(given.step)[share])
         # Not those seen again to fill up a batch, nor what stands in for the unreadable.
         mine = given.numbers == places
@@ -85,17 +87,3 @@ def table_of(
         rows[places[mine]] = found[mine.to(world.device)]
         read[places[mine]] = 1
     return Table(world.summed(rows).cpu(), world.summed(read).cpu() > 0)
-
-
-def _loader(world: World, config: TrainConfig, held_out: DataSets, order: Order) -> Loader:
-    return Loader(
-        held_out,
-        order,
-        Transform(config.data.views.plain()),
-        rank=world.rank,
-        world=world.size,
-        threads=config.hardware.decode_threads,
-        prefetch=config.hardware.prefetch,
-        pin=world.device.type == "cuda",
-        max_bad_share=config.data.max_bad_share,
-    )

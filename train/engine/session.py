@@ -12,11 +12,12 @@ import torch
 import yaml
 
 from train.config import TrainConfig
-from train.data import DataSets, Loader, Order, Photometric, Transform, Wanted, open_sets
+from train.data import DataSets, Loader, Order, Photometric, Wanted, open_sets
 from train.data.index import NoSamplesError
 from train.data.order import Numbers
 from train.engine.begun import Begun
 from train.engine.checkpoint import latest
+from train.engine.loading import loader_of
 from train.engine.loop import train
 from train.engine.metrics import Sink, sinks
 from train.engine.run import Run, put_together, resume
@@ -69,7 +70,7 @@ def session_in(world: World, config: TrainConfig, asked: Asked, said: Progress) 
         order = _order(data, config, asked.overfit_batches)
         order.of_rank(0, world.rank, world.size)  # what it refuses, it refuses before any writing
         run = _ready(config, asked, world, data, said)
-        loader = _loader(run, data, order, Transform(config.data.views))
+        loader = loader_of(world, config, data, order, config.data.views)
         val_loader = _val_loader(run, held_out, said)
         with _sinks(run) as places:
             ended = train(run, loader, val_loader, places, said)
@@ -226,21 +227,6 @@ def _write_config(run: Run) -> None:
         ) from error
 
 
-def _loader(run: Run, data: DataSets, order: Order, transform: Transform) -> Loader:
-    hardware = run.config.hardware
-    return Loader(
-        data,
-        order,
-        transform,
-        rank=run.world.rank,
-        world=run.world.size,
-        threads=hardware.decode_threads,
-        prefetch=hardware.prefetch,
-        pin=run.world.device.type == "cuda",
-        max_bad_share=run.config.data.max_bad_share,
-    )
-
-
 def _val_loader(run: Run, held_out: DataSets | None, said: Progress) -> Loader | None:
     """Batches of held-out pairs: as large as those of training, or as there are pairs."""
     if run.config.report.validate_batches == 0:
@@ -251,4 +237,4 @@ def _val_loader(run: Run, held_out: DataSets | None, said: Progress) -> Loader |
         said.note("no validation: the data set holds nothing out (mimic pack --val-share)")
         return None
     order = held_out.order(0, batch)
-    return _loader(run, held_out, order, Transform(run.config.data.views.plain()))
+    return loader_of(run.world, run.config, held_out, order, run.config.data.views.plain())

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from train.methods.base import Method, Outcome, Views
 from train.methods.completion import colours
-from train.methods.options import NetOptions
+from train.methods.options import DECODER, ENCODER, NetOptions
 from train.models import CovisibilitySegmenter, CovisibilitySegmenterConfig
 
 UNKNOWN = 255
@@ -27,8 +27,10 @@ _PALETTE = torch.tensor([[0.2, 0.7, 0.3], [0.85, 0.25, 0.2], [0.25, 0.4, 0.85], 
 class Alligat0rOptions(NetOptions):
     """Alligat0R's options."""
 
-    encoder: dict[str, Any] = Field(default_factory=lambda: {"size": "large", "positions": "rope"})
-    decoder: dict[str, Any] = Field(default_factory=lambda: {"size": "base"})
+    encoder: dict[str, Any] = Field(
+        default_factory=lambda: {"size": "large", "positions": "rope"}, description=ENCODER
+    )
+    decoder: dict[str, Any] = Field(default_factory=lambda: {"size": "base"}, description=DECODER)
 
 
 class Alligat0r(Method):

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from train.methods.base import Method, Outcome, Views
 from train.methods.completion import kept_of, losses_of, mask_of, panels_of
-from train.methods.options import MaskOptions
+from train.methods.options import MASK_RATIO, MASK_ROUNDING, MaskOptions, MaskRounding
 from train.models import MaskedAutoencoder, MaskedAutoencoderConfig
 
 
 class MAEOptions(MaskOptions):
     """MAE's options."""
 
-    mask_ratio: float = 0.75
-    mask_rounding: Any = "mae"
+    mask_ratio: float = Field(0.75, gt=0, lt=1, description=MASK_RATIO)
+    mask_rounding: MaskRounding = Field("mae", description=MASK_ROUNDING)
 
 
 class MAE(Method):

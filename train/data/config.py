@@ -55,8 +55,9 @@ class ViewsConfig(Strict):
 
     crop: CropName = Field(
         "random",
-        description="random: another window for each view, near each other, not resized (CroCo). "
-        "shared: the same for all. resized: a random part, resized (MAE). center: not resized. "
+        description="random: another window for each view, near each other (CroCo). shared: the "
+        "same for all. center: in the middle. These three are resized only where the stored view "
+        "is smaller, or they would be less than 7/8 of it. resized: a random part, resized (MAE). "
         "whole: the largest part of that shape, in the middle, resized. squash: all of it, "
         "resized; any other changes co-visibility labels, which takes depth (mine with --depth)",
     )

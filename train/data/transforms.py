@@ -17,6 +17,8 @@ Chance = Callable[[], float]
 Crop = Callable[[ViewsConfig, tuple[Size, ...], Chance], tuple[Window, ...]]
 
 _TRIES = 10
+_SHARE = 224 / 256
+"""Side of CroCo's crops, of that of its pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,17 @@ class Transform:
         return apply(self.plan(sample.sizes, draw), sample, self.config.patch_size)
 
 
-def fitting(size: Size, wanted: Size) -> Size:
-    """The window that a view of ``size`` has for a crop of ``wanted``: as large if it can be.
+def near(size: Size, wanted: Size) -> Size:
+    """The window that a view of ``size`` has for a crop of ``wanted``: as large, if it can be.
 
-    In a view that is too small the largest of that shape, which is then enlarged.
+    It is no larger than the largest of that shape, and no smaller than 7/8 of that, as CroCo's are:
+    windows of two views that are much smaller than the views would have little in common.
     """
-    if wanted[0] <= size[0] and wanted[1] <= size[1]:
-        return wanted
-    return largest(size, wanted)
+    most = largest(size, wanted)
+    least = max(1, round(most[0] * _SHARE)), max(1, round(most[1] * _SHARE))
+    if wanted[0] > most[0] or wanted[1] > most[1]:
+        return most
+    return least if wanted[0] < least[0] or wanted[1] < least[1] else wanted
 
 
 def largest(size: Size, shape: Size) -> Size:
@@ -64,14 +69,15 @@ def _random(config: ViewsConfig, sizes: tuple[Size, ...], chance: Chance) -> tup
 
     CroCo's pictures are square, so its crops are at most 32 pixels apart. In wider ones windows
     that went anywhere would often have nothing in common; so a part of the wanted shape is taken
-    at the same place of all views, as high as they are, and in it another place for each.
+    at the same place of all views, as high as they are, and in it another place for each. For the
+    same reason a window is never smaller than CroCo's are in its part: it is resized instead.
     """
     x, y = chance(), chance()
     windows = []
     for size in sizes:
         part = _at(size, largest(size, config.size), x, y)
         inner = (part.width, part.height)
-        cut = _at(inner, fitting(inner, config.size), chance(), chance())
+        cut = _at(inner, near(inner, config.size), chance(), chance())
         windows.append(Window(part.left + cut.left, part.top + cut.top, cut.width, cut.height))
     return tuple(windows)
 
@@ -79,11 +85,11 @@ def _random(config: ViewsConfig, sizes: tuple[Size, ...], chance: Chance) -> tup
 def _shared(config: ViewsConfig, sizes: tuple[Size, ...], chance: Chance) -> tuple[Window, ...]:
     """The same place in all views (as a share of what can be moved, where sizes differ)."""
     x, y = chance(), chance()
-    return tuple(_at(size, fitting(size, config.size), x, y) for size in sizes)
+    return tuple(_at(size, near(size, config.size), x, y) for size in sizes)
 
 
 def _center(config: ViewsConfig, sizes: tuple[Size, ...], _chance: Chance) -> tuple[Window, ...]:
-    return tuple(_in_middle(size, fitting(size, config.size)) for size in sizes)
+    return tuple(_in_middle(size, near(size, config.size)) for size in sizes)
 
 
 def _whole(config: ViewsConfig, sizes: tuple[Size, ...], _chance: Chance) -> tuple[Window, ...]:

@@ -13,7 +13,7 @@ from train.data.config import ViewsConfig
 from train.data.correspond import by_matrix, by_patches, carried, centres, patch_at
 from train.data.draws import of_views
 from train.data.sample import Geometry, Sample
-from train.data.transforms import Transform
+from train.data.transforms import Transform, near
 from train.data.window import Window
 from train.data.windows import Plan, _labels, apply
 from train.errors import TrainError
@@ -300,9 +300,9 @@ def test_windows_lie_in_their_views_however_small(crop, size, stored, seed) -> N
 @pytest.mark.parametrize(
     ("crop", "window"),
     [
-        ("random", Window(60, 20, 80, 60)),
-        ("shared", Window(60, 20, 80, 60)),
-        ("center", Window(60, 20, 80, 60)),
+        ("random", Window(42, 6, 116, 88)),
+        ("shared", Window(42, 6, 116, 88)),
+        ("center", Window(42, 6, 116, 88)),
         ("resized", Window(33, 0, 133, 100)),
         ("whole", Window(33, 0, 133, 100)),
         ("squash", Window(0, 0, 200, 100)),
@@ -334,6 +334,23 @@ def test_random_crops_of_wide_pictures_stay_near_each_other() -> None:
     apart = [abs(p.windows[0].left - p.windows[1].left) for p in plans]
     assert max(apart) <= 32
     assert max(p.windows[0].left for p in plans) > 200
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "window"),
+    [
+        ((341, 256), (224, 224), (224, 224)),
+        ((256, 256), (225, 225), (225, 225)),
+        ((256, 256), (223, 223), (224, 224)),
+        ((512, 512), (224, 224), (448, 448)),
+        ((456, 256), (112, 112), (224, 224)),
+        ((200, 160), (224, 224), (160, 160)),
+        ((100, 100), (100, 50), (100, 50)),
+        ((1, 1), (224, 224), (1, 1)),
+    ],
+)
+def test_crops_are_as_large_as_wanted_but_never_a_small_part(size, wanted, window) -> None:
+    assert near(size, wanted) == window
 
 
 def test_shared_crops_are_shared() -> None:

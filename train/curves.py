@@ -17,6 +17,7 @@ import typer
 from train.cli import run_command
 from train.drawing import Line, chart
 from train.errors import TrainError
+from train.files import whole
 
 DEFAULT_SERIES = ("loss", "val_loss", "val_loss_shuffled")
 
@@ -93,8 +94,8 @@ def curves(
         lines_of([read_metrics(one) for one in run], tuple(series or DEFAULT_SERIES)), title
     )
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(drawn)
+        with whole(out) as file:
+            file.write_text(drawn)
     except OSError as error:
         raise TrainError(f"--out {out}: cannot be written ({error.strerror})") from error
     sys.stdout.write(f"wrote {out}\n")

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from train.cli import run_command
 from train.errors import TrainError
+from train.files import whole
 from train.models import croco
 from train.models.checkpoints import Checkpoint, Weights, read_checkpoint
 from train.models.names import to_theirs
@@ -140,17 +141,13 @@ def _strict(config: NetConfig) -> str:
 
 def _write(path: Path, fill: Callable[[Path], object]) -> None:
     """Fill a temporary sibling and rename it."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fill(partial)
-        partial.replace(path)
+        with whole(path) as file:
+            fill(file)
     except (OSError, RuntimeError) as error:
         raise TrainError(
             f"{path} cannot be written: {error}; make room or choose another"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _command(

@@ -16,6 +16,7 @@ from train.engine import checkpoint, parallel
 from train.engine.evaluate import table_of
 from train.engine.world import World
 from train.errors import TrainError
+from train.files import whole
 from train.methods import build_method
 from train.methods.base import Views
 from train.methods.pose import RelativePose
@@ -57,12 +58,10 @@ def measured(world: World, path: Path, now: TrainConfig) -> PoseResult:
 def write_result(path: Path, result: PoseResult, of: dict[str, Any]) -> dict[str, Any]:
     """Write the figures as JSON, with what they are ``of``; as plain values."""
     plain = {**result.plain(), **of}
-    partial = path.with_suffix(".partial")
     try:
-        partial.write_text(json.dumps(plain, indent=2) + "\n")
-        partial.replace(path)
+        with whole(path) as file:
+            file.write_text(json.dumps(plain, indent=2) + "\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise TrainError(
             f"{path}: could not be written ({error.strerror}); make room, and add --evaluate to "
             "the same line"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from train.engine.run import Run, put_together, resume
 from train.engine.say import Progress
 from train.engine.world import World, joined
 from train.errors import TrainError
+from train.files import whole
 from train.methods import build_method, method_of
 from train.methods.base import Method
 from train.models.load import initialise_from
@@ -213,15 +214,10 @@ def _initialise(method: Method, init: Path, out: Path, said: Progress) -> None:
 
 def _write_config(run: Run) -> None:
     plain = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
-    path = run.out / "config.yaml"
-    partial = path.with_suffix(".partial")
     try:
-        run.out.mkdir(parents=True, exist_ok=True)
-        partial.write_text(plain)
-        partial.replace(path)
+        with whole(run.out / "config.yaml") as file:
+            file.write_text(plain)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise TrainError(
             f"--out {run.out}: cannot be written ({error.strerror}); make room or give another"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from train.data.batch import Batch
 from train.engine.run import Run
 from train.errors import TrainError
+from train.files import whole
 from train.methods.base import Views, shuffled_reference
 
 
@@ -62,11 +62,9 @@ def draw(run: Run, batch: Batch, path: Path) -> None:
     rows = torch.cat([torch.cat(list(row), dim=2) for row in panels], dim=1)
     pixels = (rows.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
+        with whole(path) as file:
+            Image.fromarray(pixels).save(file, "PNG")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            path.unlink()
         raise TrainError(
             f"{path}: could not be written ({error.strerror or error}); checkpoints are whole: "
             "make room and run the same command again, or set report.pictures=0"

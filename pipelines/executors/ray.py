@@ -59,6 +59,8 @@ STREAMS_A_LOOK = 16
 CPU_COUNT_S = 5.0
 """How often the cluster is asked for its size (it may grow and shrink)."""
 CONNECT_S = 10.0
+ENDING_S = 0.2
+"""How long tasks that are about to end are given before what is in flight is killed."""
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size goes through the object store."""
 
@@ -108,7 +110,7 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
         except _CLUSTER_LOST as error:
             raise _cluster_lost(error) from error
         finally:
-            flight.cancel_all()
+            self._abandon({stream: stream.completed() for stream in flight.streams})
 
     def map(
         self, function: Callable[[T], R], tasks: Iterable[T], resources: str = "cpu"
@@ -143,9 +145,23 @@ class RayExecutor(contextlib.AbstractContextManager["RayExecutor"]):
         except _CLUSTER_LOST as error:
             raise _cluster_lost(error) from error
         finally:
-            for result in flying:
-                with contextlib.suppress(*_CLUSTER_LOST, ray_errors.RayError):
-                    ray.cancel(result, force=True)
+            self._abandon({result: result for result in flying})
+
+    def _abandon(self, flying: dict[Any, Any]) -> None:
+        """Kill tasks in flight, each with what is ready when it ends; what is committed stays.
+
+        Ray 2.60 aborts the whole driver if a task ends just as it is cancelled ("Tried to complete
+        task that was not pending"), and what stops one task often ends its neighbours too. So a
+        Ray of ours is left to its shutdown, and in another's only what goes on is cancelled.
+        """
+        if self._started or not flying:
+            return
+        with contextlib.suppress(*_CLUSTER_LOST, ray_errors.RayError):
+            ended, _ = ray.wait(list(flying.values()), num_returns=len(flying), timeout=ENDING_S)
+            done = set(ended)
+            for task, end in flying.items():
+                if end not in done:
+                    ray.cancel(task, force=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +191,11 @@ class _Flight:
         self._cpus, self._cpus_asked = 1, float("-inf")
         self._looked = float("-inf")
 
+    @property
+    def streams(self) -> list[Any]:
+        """What is in flight, in the order in which it was handed out."""
+        return list(self._tasks)
+
     def fill(self) -> None:
         """Hand out leases until the window is full."""
         cpus = self._count_cpus()
@@ -192,7 +213,7 @@ class _Flight:
         Looking at all streams costs time for each of them, so with many in flight they are looked
         at once for several messages.
         """
-        streams = list(self._tasks)
+        streams = self.streams
         if not streams:
             return
         share = max(1, len(streams) // STREAMS_A_LOOK)
@@ -213,13 +234,6 @@ class _Flight:
             ray.cancel(stream, force=True)
             unit = task.lease.units[0]
             self._break(stream, timeout_failure(unit, self._run.timeout_s))
-
-    def cancel_all(self) -> None:
-        """Kill what is in flight; nothing that was committed is touched."""
-        for stream in self._tasks:
-            with contextlib.suppress(*_CLUSTER_LOST, ray_errors.RayError):
-                ray.cancel(stream, force=True)
-        self._tasks.clear()
 
     def _take_in(self, stream: Any) -> None:
         task = self._tasks[stream]

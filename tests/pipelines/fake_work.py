@@ -34,6 +34,15 @@ def make_unit(name: str, uri: str = "/nowhere", first: int = 0) -> WorkUnit:
     return WorkUnit(unit_id, item, Span(first, None), 7, 60.0, 10.0, 20.0)
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, or ends within ten seconds."""
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def report_of(unit: WorkUnit) -> UnitReport:
     return UnitReport(unit.unit_id, unit.item.name, "done", {"candidates": 2, "kept": 1})
 

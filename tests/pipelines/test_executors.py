@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_work import Work, make_units
+from fake_work import Work, is_gone, make_units
 
 from mimic.config import RunConfig
 from mimic.errors import StorageError
@@ -163,12 +163,7 @@ def test_a_killed_worker_is_really_gone(two_cpus: None, tmp_path: Path) -> None:
 
     with make_executor(run) as executor:
         executor.run(units, work, lambda outcome: None, threading.Event())
-    pid = int(pid_file.read_text())
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"worker {pid} still lives after its unit was cancelled")
+    assert is_gone(int(pid_file.read_text()))
 
 
 @pytest.mark.parametrize(

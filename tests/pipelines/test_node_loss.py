@@ -1,19 +1,25 @@
-"""Real Ray clusters: a node that is lost costs no unit an attempt, and no byte; other versions."""
+"""Real Ray clusters: a node that is lost costs no unit an attempt, and no byte; other versions;
+what is in work when a run stops."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import ray
-from fake_work import Mine, files_of
+from fake_work import Mine, files_of, is_gone, make_units, report_of
 from ray.cluster_utils import Cluster
 
-from mimic.config import load_config
-from pipelines.executors import ClusterError
+from mimic.config import RunConfig, load_config
+from mimic.types import WorkUnit
+from pipelines.executors import ClusterError, make_executor
 from pipelines.mine import mine
+from schemas import UnitReport
 
 SERIAL = {"run": {"executor": "serial"}}
 
@@ -63,3 +69,31 @@ def test_a_cluster_of_another_version(
         cluster.shutdown()
     assert caught.value.exit_code == 4
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("whose", ["our own", "a cluster that stays", "one joined before"])
+def test_leaving_ends_what_is_in_work(importable_here: None, tmp_path: Path, whose: str) -> None:
+    """A unit that hangs while another stops the run: its worker is gone with our leaving."""
+    assert not ray.is_initialized()
+    pid_file, stop = tmp_path / "pid", threading.Event()
+
+    def work(unit: WorkUnit) -> UnitReport:
+        if unit.item.name == "item-0000.mp4":
+            pid_file.write_text(str(os.getpid()))
+            signal.sigwait([])
+        while not pid_file.exists():
+            time.sleep(0.01)
+        return report_of(unit)
+
+    run = RunConfig(executor="ray", cpus=2)
+    with ExitStack() as stack:
+        if whose == "a cluster that stays":
+            node = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+            cluster = Cluster(initialize_head=True, head_node_args=node)
+            stack.callback(cluster.shutdown)
+            run = RunConfig(executor="ray", address=cluster.address)
+        if whose == "one joined before":
+            stack.enter_context(make_executor(run))
+        with make_executor(run) as executor:
+            executor.run(make_units(2), work, lambda outcome: stop.set(), stop)
+        assert is_gone(int(pid_file.read_text()))

@@ -73,7 +73,9 @@ class HardwareConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA if there is any")
     compile: bool = Field(False, description="torch.compile the network")
     parallel: Literal["ddp", "fsdp"] = Field("ddp", description="with several processes")
-    decode_threads: int = Field(0, ge=0, description="threads that decode; 0: as many as cores")
+    decode_threads: int = Field(
+        0, ge=0, description="threads of a process that decode; 0: its share of the cores"
+    )
     prefetch: int = Field(4, ge=1, description="batches decoded ahead")
     compute_threads: int | None = Field(None, ge=1, description="of torch on the CPU")
 

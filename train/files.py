@@ -1,10 +1,12 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what is said when they cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from train.errors import TrainError
 
 
 @contextmanager
@@ -21,3 +23,14 @@ def whole(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_to(out: Path) -> Iterator[None]:
+    """What a command writes to its ``--out``: where it cannot, a sentence (TrainError) says so."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainError(
+            f"--out {out}: cannot be written ({error.strerror}); make room or give another"
+        ) from error

@@ -10,7 +10,6 @@ Shape legend: B batch (of this rank), V views, H and W pixels.
 from __future__ import annotations
 
 import itertools
-import os
 import queue
 import threading
 import time
@@ -43,7 +42,7 @@ class Loader:
         transform: what is done to their views.
         rank: of this process, from 0.
         world: number of processes; it divides the batch.
-        threads: that decode; 0: one for each core that this process may use.
+        threads: that decode.
         prefetch: batches decoded ahead of the one that is given out.
         pin: put batches where a GPU can copy them from without blocking.
         max_bad_share: of all samples may be unreadable.
@@ -64,7 +63,7 @@ class Loader:
         *,
         rank: int = 0,
         world: int = 1,
-        threads: int = 0,
+        threads: int = 1,
         prefetch: int = 2,
         pin: bool = False,
         max_bad_share: float = 0.001,
@@ -73,7 +72,7 @@ class Loader:
         self.data, self.order, self.transform = data, order, transform
         self._rank, self._world = rank, world
         self._memory = None if pin else Memory()
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads
         self._prefetch = prefetch
         self.wait_s = 0.0
         self.bad = BadSamples(len(data), max_bad_share)

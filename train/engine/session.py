@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from train.config import TrainConfig
 from train.data import DataSets, Loader, Order, Photometric, Wanted, open_sets
 from train.data.index import NoSamplesError
 from train.data.order import Numbers
+from train.engine.alone import alone
 from train.engine.begun import Begun
 from train.engine.checkpoint import latest
 from train.engine.loading import loader_of
@@ -24,7 +25,7 @@ from train.engine.run import Run, put_together, resume
 from train.engine.say import Progress
 from train.engine.world import World, joined
 from train.errors import TrainError
-from train.files import whole
+from train.files import whole, written_to
 from train.methods import build_method, method_of
 from train.methods.base import Method
 from train.models.load import initialise_from
@@ -67,9 +68,11 @@ def session_in(world: World, config: TrainConfig, asked: Asked, said: Progress) 
     """Train in a world that is joined already: for commands of several sessions."""
     if config.hardware.compute_threads is not None:
         torch.set_num_threads(config.hardware.compute_threads)
-    with _data(config) as (data, held_out):
+    with ExitStack() as open_now:
+        data, held_out = open_now.enter_context(_data(config))
         order = _order(data, config, asked.overfit_batches)
         order.of_rank(0, world.rank, world.size)  # what it refuses, it refuses before any writing
+        open_now.enter_context(alone(world, asked.out))
         run = _ready(config, asked, world, data, said)
         loader = loader_of(world, config, data, order, config.data.views)
         val_loader = _val_loader(run, held_out, said)
@@ -214,13 +217,8 @@ def _initialise(method: Method, init: Path, out: Path, said: Progress) -> None:
 
 def _write_config(run: Run) -> None:
     plain = yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False)
-    try:
-        with whole(run.out / "config.yaml") as file:
-            file.write_text(plain)
-    except OSError as error:
-        raise TrainError(
-            f"--out {run.out}: cannot be written ({error.strerror}); make room or give another"
-        ) from error
+    with written_to(run.out), whole(run.out / "config.yaml") as file:
+        file.write_text(plain)
 
 
 def _val_loader(run: Run, held_out: DataSets | None, said: Progress) -> Loader | None:

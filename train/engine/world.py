@@ -22,11 +22,12 @@ _BACKENDS = ("gloo", "nccl")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Rank of this process, number of processes, and the device it computes on."""
+    """This process among all: of how many, on which device, and how many share its machine."""
 
     rank: int
     size: int
     device: torch.device
+    local_size: int = 1
 
     @property
     def is_main(self) -> bool:
@@ -84,7 +85,7 @@ def joined(device: str) -> Iterator[World]:
         return
     try:
         dist.init_process_group("nccl" if on_cuda else "gloo")
-        yield World(rank, size, where)
+        yield World(rank, size, where, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     except RuntimeError as error:
         if not _of_the_group(error):
             raise

@@ -255,6 +255,23 @@ def test_a_batch_that_cannot_be_shared(shards, tmp_path, commands):
     assert not (tmp_path / "run").exists()
 
 
+# Two jobs in one folder
+
+
+def test_a_second_job_in_the_folder_of_the_first(shards, tmp_path, commands):
+    out = tmp_path / "run"
+    line = command(shards, out, *LONG)
+    first = commands.start(line)
+    first.wait_for_step(out, 2)
+    second = commands.run(line)
+    assert second.code == 2, second.err
+    assert f"--out {out}: another job is at work there (process {first.pid} on " in second.sentence
+    step = last_step(out)
+    first.wait_for_step(out, step + 2)
+    first.kill()
+    assert commands.run([*line, "--limit-steps", "1"]).code == 0, "the dead hold nothing"
+
+
 # A full disk
 
 

@@ -176,7 +176,7 @@ def test_the_same_few_batches_are_learnt_by_heart(shards, tmp_path):
 
 def test_pictures_and_config_are_left_beside_the_metrics(undisturbed):
     assert {entry.name for entry in undisturbed.iterdir()} == {
-        "checkpoints", "config.yaml", "metrics.jsonl", "pictures",
+        ".lock", "checkpoints", "config.yaml", "metrics.jsonl", "pictures",
     }  # fmt: skip
     assert [p.name for p in sorted((undisturbed / "pictures").iterdir())] == [
         "step-00000003.png", "step-00000006.png",

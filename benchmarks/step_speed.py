@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig, load_train_config
-from train.data import DataSets, Photometric, Wanted, open_sets
+from train.data import DataSets, Wanted, open_sets
 from train.data.batch import Batch
 from train.engine.loading import loader_of
 from train.engine.loop import one_step
@@ -83,9 +83,8 @@ def run_of(config: TrainConfig, device: torch.device) -> Run:
     """A run that writes nothing."""
     torch.manual_seed(0)
     method = build_method(config.method, config.options)
-    photometric = Photometric(config.data.colour, config.seed)
     samples = ("none", 1_000_000)
-    return put_together(config, World(0, 1, device), Path("-"), method, photometric, samples)
+    return put_together(config, World(0, 1, device), Path("-"), method, samples)
 
 
 def random_batch(config: TrainConfig, pin: bool) -> Batch:

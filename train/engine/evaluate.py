@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig
-from train.data import DataSets, Order, Photometric
+from train.data import DataSets, Order
 from train.data.order import Numbers
 from train.engine.loading import loader_of
 from train.engine.numerics import autocast
-from train.engine.run import VALIDATION_STEP
+from train.engine.views import views_of
 from train.engine.world import World
 from train.errors import TrainError
-from train.methods.base import Views
+from train.methods.base import Method, Views
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,11 @@ class Table:
 
 @torch.no_grad()
 def table_of(
-    world: World, config: TrainConfig, held_out: DataSets, row: Callable[[Views], Tensor]
+    world: World,
+    config: TrainConfig,
+    held_out: DataSets,
+    method: Method | type[Method],
+    row: Callable[[Views], Tensor],
 ) -> Table:
     """Ask of every held-out sample; every rank must call, and is given all.
 
@@ -60,6 +64,7 @@ def table_of(
         world: its ranks share the samples.
         config: how they are seen, and in what precision.
         held_out: the samples.
+        method: says what it looks at.
         row: [B, C] of a batch.
 
     Raises:
@@ -70,18 +75,15 @@ def table_of(
         raise TrainError(f"{len(held_out)} held-out samples for {world.size} processes: use fewer")
     order = Once(held_out.sizes, None, 0, batch)
     rows, read = torch.zeros(0), torch.zeros(len(held_out), device=world.device)
-    photometric = Photometric(config.data.colour, config.seed)
     share = slice(world.rank * batch // world.size, (world.rank + 1) * batch // world.size)
     loader = loader_of(world, config, held_out, order, config.data.views.plain())
     for given in loader.batches(0, order.steps):
         places = torch.from_numpy(order.places(given.step)[share])
         # Not those seen again to fill up a batch, nor what stands in for the unreadable.
         mine = given.numbers == places
-        pixels, poses = (part.to(world.device) for part in (given.images, given.cam_to_world))
-        images = photometric(pixels, given.numbers, given.step, augment=False)
-        seen = (images, given.covis, given.numbers, VALIDATION_STEP, config.seed)
+        views = views_of(given, method, config, world.device, train=False)
         with autocast(config.numerics.precision, world.device):
-            found = row(Views(*seen, poses)).double()
+            found = row(views).double()
         if not len(rows):
             rows = found.new_zeros(len(held_out), found.shape[1])
         rows[places[mine]] = found[mine.to(world.device)]

@@ -42,7 +42,8 @@ def measured(world: World, path: Path, now: TrainConfig) -> PoseResult:
     config = _as_trained(state, now)
     held_out = open_sets(config.data, "val", Wanted(geometry=True, covis=False, corr=False))
     try:
-        table = table_of(world, config, held_out, _row(_method(state, config, world)))
+        method = _method(state, config, world)
+        table = table_of(world, config, held_out, method, _row(method))
     finally:
         held_out.close()
     known = table.read & table.rows[:, 7:].isfinite().all(1)

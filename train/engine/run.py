@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mimic.layered import flattened
 from train.config import TrainConfig
 from train.data.batch import Batch
-from train.data.photometric import Photometric
 from train.engine import checkpoint, parallel
 from train.engine.begun import Begun
 from train.engine.ema import Ema
 from train.engine.numerics import Stepper
 from train.engine.optimiser import adamw
 from train.engine.schedule import peak_rate, total_steps
+from train.engine.views import views_of
 from train.engine.world import World
 from train.errors import TrainError
 from train.methods.base import Method, Views
@@ -35,7 +35,6 @@ class Run:
     wrapped: nn.Module
     optimiser: torch.optim.Optimizer
     stepper: Stepper
-    photometric: Photometric
     ema: Ema | None
     data_fingerprint: str
     steps_per_epoch: float
@@ -56,18 +55,8 @@ class Run:
         return self.ema.module if self.ema is not None else self.method
 
     def views(self, batch: Batch, train: bool = True) -> Views:
-        """A batch as the method sees it; what it looks at is on the device."""
-        pixels = self._moved(batch.images)
-        images: Tensor = self.photometric(pixels, batch.numbers, batch.step, augment=train)
-        step = batch.step if train else VALIDATION_STEP
-        labelled = self.method.reads_labels(self.config.options)
-        covis = self._moved(batch.covis) if labelled else batch.covis
-        poses = self._moved(batch.cam_to_world) if self.method.posed else None
-        return Views(images, covis, batch.numbers, step, self.config.seed, poses)
-
-    def _moved(self, tensor: Tensor) -> Tensor:
-        """On the device; the copy does not block where memory is pinned."""
-        return tensor.to(self.world.device, non_blocking=True)
+        """A batch as the method sees it."""
+        return views_of(batch, self.method, self.config, self.world.device, train=train)
 
     def state(self) -> dict[str, Any]:
         """All that a checkpoint holds. Every rank must ask."""
@@ -97,16 +86,11 @@ class Run:
         self.begun = self.begun.gone_on(state)
 
 
-VALIDATION_STEP = (1 << 62) - 1
-"""The step in whose name held-out pairs are masked: their masks never change."""
-
-
 def put_together(
     config: TrainConfig,
     world: World,
     out: Path,
     method: Method,
-    photometric: Photometric,
     data: tuple[str, int],
     limit_steps: int | None = None,
     begun: Begun = Begun(),  # noqa: B008  (frozen)
@@ -118,7 +102,6 @@ def put_together(
         world: this process.
         out: the run's folder.
         method: with its first weights, the same on each rank.
-        photometric: what changes colours, and normalises.
         data: fingerprint and number of samples.
         limit_steps: stop after so many; the schedule is not changed by it.
         begun: what decides beside the config.
@@ -143,7 +126,6 @@ def put_together(
         wrapped=wrapped,
         optimiser=optimiser,
         stepper=Stepper(wrapped, optimiser, config.numerics, clip, world.device),
-        photometric=photometric,
         ema=ema,
         data_fingerprint=fingerprint,
         steps_per_epoch=steps_per_epoch,

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from train.config import TrainConfig
-from train.data import DataSets, Loader, Order, Photometric, Wanted, open_sets
+from train.data import DataSets, Loader, Order, Wanted, open_sets
 from train.data.index import NoSamplesError
 from train.data.order import Numbers
 from train.engine.alone import alone
@@ -187,11 +187,8 @@ def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said
     begun = Begun.of(asked.init, asked.overfit_batches)
     if asked.init is not None:
         _initialise(method, asked.init, asked.out, said)
-    photometric = Photometric(config.data.colour, config.seed)
     found = (data.fingerprint, len(data))
-    run = put_together(
-        config, world, asked.out, method, photometric, found, asked.limit_steps, begun
-    )
+    run = put_together(config, world, asked.out, method, found, asked.limit_steps, begun)
     resumed = resume(run, asked.force_resume)
     said.total, said.first = run.total, run.step
     weights = sum(parameter.numel() for parameter in method.parameters())

@@ -37,6 +37,7 @@ from train.errors import TrainError
 from train.export import export
 from train.finetune import finetune
 from train.methods import build_method
+from train.methods.pose import RelativePose
 from train.models import CovisibilitySegmenterConfig, build
 from train.models.checkpoints import read_checkpoint
 from train.models.load import initialise_from
@@ -370,17 +371,17 @@ def test_every_held_out_pair_is_measured_once(shards):
         seen.extend(views.numbers.tolist())
         return torch.stack([views.numbers, views.images.mean((1, 2, 3, 4))], 1)
 
-    alone = table_of(_rank(0, 1), config, held_out, row)
+    alone = table_of(_rank(0, 1), config, held_out, RelativePose, row)
     assert alone.read.all()
     assert alone.rows[:, 0].tolist() == list(range(len(held_out)))
     assert sorted(set(seen)) == list(range(len(held_out)))
     config = pose_config(shards, batch=4)
-    ranks = [table_of(_rank(number, 2), config, held_out, row) for number in range(2)]
+    ranks = [table_of(_rank(number, 2), config, held_out, RelativePose, row) for number in range(2)]
     added = sum(table.rows for table in ranks)
     torch.testing.assert_close(added, alone.rows, rtol=1e-6, atol=1e-9)
     assert (sum(table.read.int() for table in ranks) == 1).all(), "none twice"
     with pytest.raises(TrainError, match="held-out samples for 99 processes"):
-        table_of(_rank(0, 99), config, held_out, row)
+        table_of(_rank(0, 99), config, held_out, RelativePose, row)
 
 
 def test_what_cannot_be_read_is_not_measured_nor_its_stand_in(shards, monkeypatch):
@@ -393,7 +394,9 @@ def test_what_cannot_be_read_is_not_measured_nor_its_stand_in(shards, monkeypatc
         return load(self, number, only)
 
     monkeypatch.setattr(ShardSet, "load", broken)
-    table = table_of(_rank(0, 1), config, held_out, lambda views: views.numbers[:, None] + 1)
+    table = table_of(
+        _rank(0, 1), config, held_out, RelativePose, lambda views: views.numbers[:, None] + 1
+    )
     assert (~table.read).nonzero().tolist() == [[4]]
     assert [int(x) for x in table.rows[:, 0]] == [
         0 if number == 4 else number + 1 for number in range(len(held_out))
@@ -414,7 +417,7 @@ def test_the_result_is_that_of_the_averaged_weights_on_all_pairs(undisturbed, sh
         one = views.poses[:, 0, :3, 3] - views.poses[:, 1, :3, 3]  # cameras are not turned
         return (model.eval().predict(views).translations - one).norm(dim=1)[:, None]
 
-    table = table_of(_rank(0, 1), config, held_out, row)
+    table = table_of(_rank(0, 1), config, held_out, RelativePose, row)
     assert float(table.rows.mean()) == pytest.approx(found["network"]["translation_m"], rel=1e-6)
 
 

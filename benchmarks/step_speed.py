@@ -83,8 +83,8 @@ def run_of(config: TrainConfig, device: torch.device) -> Run:
     """A run that writes nothing."""
     torch.manual_seed(0)
     method = build_method(config.method, config.options)
-    samples = ("none", 1_000_000)
-    return put_together(config, World(0, 1, device), Path("-"), method, samples)
+    no_data = ("none", 1000.0)
+    return put_together(config, World(0, 1, device), Path("-"), method, no_data)
 
 
 def random_batch(config: TrainConfig, pin: bool) -> Batch:

@@ -57,10 +57,16 @@ class ScheduleConfig(Strict):
 class NumericsConfig(Strict):
     """How a step is computed."""
 
-    precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="of the forward pass")
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
+        "bf16", description="of the forward pass; tf32: fp32 whose products a GPU rounds (CroCo v2)"
+    )
     accumulate: int = Field(1, ge=1, description="parts in which a rank's batch is computed")
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="average of the weights beside them; null: none"
+        None,
+        gt=0,
+        lt=1,
+        description="average of the weights beside them, from the first ones on (felt for "
+        "some 1 / (1 - decay) steps); null: none",
     )
     nan_budget: int = Field(
         3, ge=0, description="steps whose loss or gradient is not finite are skipped, so many a run"

@@ -21,6 +21,7 @@ from train.config import TrainConfig, load_train_config
 from train.data import NoSamplesError
 from train.engine import checkpoint
 from train.engine.measure import measured, write_result
+from train.engine.metrics import json_values
 from train.engine.phases import ALL, HEAD, Phase, network_of, run_phases, with_network
 from train.engine.say import Progress
 from train.engine.session import Asked
@@ -176,7 +177,7 @@ class _OfPhase(Progress):
     def __call__(self, step: int, values: dict[str, Any]) -> None:
         """The values after ``step`` steps."""
         if self.as_json:
-            line = {"phase": self.phase.folder, "step": step, **values}
+            line = {"phase": self.phase.folder, "step": step, **json_values(values)}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
         else:

@@ -18,7 +18,8 @@ class Batch:
             random draw.
         images: [B, V, 3, H, W] uint8 RGB.
         intrinsics: [B, V, 3, 3] float32 in pixels of ``images``, NaN where unknown.
-        cam_to_world: [B, V, 4, 4] float32 in metres, OpenCV axes, NaN where unknown.
+        cam_to_world: [B, V, 4, 4] float64 in metres, OpenCV axes, NaN where unknown; a world may be
+            thousands of kilometres wide (UTM), and what matters is how far two cameras are apart.
         homography: [B, 3, 3] float32, view 1 to view 2 in pixels of ``images``, NaN where unknown.
         covis: [B, V, H, W] uint8: 0 co-visible, 1 occluded, 2 outside, 255 unknown (all 255 where a
             sample has no labels; where none has, it takes no memory): the pixels of view 1 as view

@@ -37,7 +37,7 @@ class Filling:
         self._keys = [""] * count
         self._numbers = np.zeros(count, np.int64)
         self._intrinsics = np.full((count, views, 3, 3), np.nan, np.float32)
-        self._cam_to_world = np.full((count, views, 4, 4), np.nan, np.float32)
+        self._cam_to_world = np.full((count, views, 4, 4), np.nan, np.float64)
         self._homography = np.full((count, 3, 3), np.nan, np.float32)
         self._corr = [np.zeros((0, 2), np.int64)] * count
         self._left = count

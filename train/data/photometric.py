@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from train.data.config import ColourConfig
+from train.data.device import constant, to_device
 from train.data.draws import COLOUR, hashed, uniforms
 
 _GREY = (0.299, 0.587, 0.114)
@@ -47,11 +48,11 @@ class Photometric:
             kinds, factors = self.draws(numbers.cpu().numpy(), images.shape[1], step)
             pixels = jittered(
                 pixels,
-                torch.from_numpy(kinds).to(images.device),
-                torch.from_numpy(factors).to(images.device),
+                to_device(torch.from_numpy(kinds), images.device),
+                to_device(torch.from_numpy(factors), images.device),
             )
         mean, std = (
-            torch.tensor(values, device=pixels.device).view(3, 1, 1)
+            constant(values, pixels.device).view(3, 1, 1)
             for values in (self.config.mean, self.config.std)
         )
         return pixels.sub_(mean).div_(std)
@@ -85,7 +86,7 @@ def jittered(pixels: Tensor, kinds: Tensor, factors: Tensor) -> Tensor:
         kinds: (B, V, 3) int64, in order.
         factors: (B, V, 3), of these.
     """
-    weights = torch.tensor(_GREY, device=pixels.device).view(3, 1, 1)
+    weights = constant(_GREY, pixels.device).view(3, 1, 1)
     for place in range(3):
         kind = kinds[:, :, place, None, None, None]
         factor = factors[:, :, place, None, None, None]

@@ -20,7 +20,7 @@ from torch import Tensor
 from train.data.batch import Batch
 from train.data.loader import Loader
 from train.engine import checkpoint
-from train.engine.metrics import Meter, Sink
+from train.engine.metrics import Meter, Sink, Sums
 from train.engine.numerics import DTYPES
 from train.engine.optimiser import set_rate
 from train.engine.peak import measured_peak
@@ -52,12 +52,11 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
     config, meter, waited_s = run.config, _meter(run), 0.0
     with _stop_asked() as told:
         for batch in loader.batches(run.step, run.total):
-            values = one_step(run, batch)
-            meter.add(values, len(batch), loader.wait_s - waited_s)
+            meter.add(one_step(run, batch), len(batch), loader.wait_s - waited_s)
             waited_s = loader.wait_s
             due = _Due(run)
             if due(config.report.log_every):
-                _tell(run, meter.read(run.world), sinks, say)
+                _tell(run, run.method.told(meter.read(run.world)), sinks, say)
                 _share_bad(run, loader)
             if held_out is not None and due(config.report.validate_every):
                 _tell(run, _validated(run, held_out), sinks, say)
@@ -78,27 +77,33 @@ def _meter(run: Run) -> Meter:
     return Meter(device, run.method.training_flops(), peak)
 
 
-def one_step(run: Run, batch: Batch) -> dict[str, float]:
+def one_step(run: Run, batch: Batch) -> Sums:
     """Forward, backward, update. What is not finite changes no weight and is counted."""
     rate = rate_at(run.step, run.peak_rate, run.config.schedule, run.steps_per_epoch)
     set_rate(run.optimiser, rate)
     outcome = run.stepper.gradients(run.views(batch))
-    values = _scalars(outcome, run.stepper.norm())
-    finite = math.isfinite(values["grad_norm"])
+    sums = _scalars(outcome, run.stepper.norm())
+    finite = math.isfinite(sums["grad_norm"][0])
     run.stepper.update(finite)
     if finite and run.ema is not None:
         run.ema.update(run.method)
     run.step += 1
-    if not finite and not run.stepper.scaler.is_enabled():
+    if not finite and not _seeks_scale(run, sums["loss"][0]):
         _count_skipped(run, batch, outcome)
-    return {"loss": values["loss"], "lr": rate, **values}
+    return {"lr": (rate, 1.0), **sums}
 
 
-def _scalars(outcome: Outcome, norm: Tensor) -> dict[str, float]:
-    """All that is said of a step, read at once: a GPU is waited for here and nowhere else."""
-    named = {"loss": outcome.loss, "grad_norm": norm, **outcome.measures}
-    stacked = torch.stack([value.detach().double() for value in named.values()])
-    return dict(zip(named, stacked.tolist(), strict=True))
+def _scalars(outcome: Outcome, norm: Tensor) -> Sums:
+    """All that is said of a step, read at once, so that a GPU is waited for once."""
+    named = {"grad_norm": torch.stack([norm.double(), torch.ones_like(norm).double()])}
+    named |= outcome.sums()
+    stacked = torch.stack([pair.detach() for pair in named.values()])
+    return {name: (s, n) for name, (s, n) in zip(named, stacked.tolist(), strict=True)}
+
+
+def _seeks_scale(run: Run, loss: float) -> bool:
+    """Whether losses are finite on all ranks, and only fp16's scale was too large for gradients."""
+    return run.stepper.seeks_scale and not run.world.any(not math.isfinite(loss))
 
 
 def _count_skipped(run: Run, batch: Batch, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from train.config import TrainConfig
 from train.data import Wanted, open_sets
 from train.engine import checkpoint, parallel
 from train.engine.evaluate import table_of
+from train.engine.numerics import set_up
 from train.engine.world import World
 from train.errors import TrainError
 from train.files import whole
@@ -36,10 +37,9 @@ def measured(world: World, path: Path, now: TrainConfig) -> PoseResult:
         NoSamplesError: nothing is held out.
         TrainError: no held-out pair has poses.
     """
-    if now.hardware.compute_threads is not None:
-        torch.set_num_threads(now.hardware.compute_threads)
     state = checkpoint.load(path)
     config = _as_trained(state, now)
+    set_up(config)
     held_out = open_sets(config.data, "val", Wanted(geometry=True, covis=False, corr=False))
     try:
         method = _method(state, config, world)

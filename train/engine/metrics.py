@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Iterator
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from train.config import ReportConfig
 from train.engine.world import World
 from train.errors import TrainError
+
+Sums = dict[str, tuple[float, float]]
+"""By name: a sum, and of how many."""
 
 
 class Sink(Protocol):
     """A place for scalars."""
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """The values after ``step`` steps."""
+        """The values after ``step`` steps; NaN where there was nothing to measure."""
 
     def close(self) -> None:
         """Flush and let go."""
@@ -57,7 +62,7 @@ class JsonLines:
         with self._named():
             whole = self._file.tell()
             try:
-                self._append(json.dumps({"step": step, **values}) + "\n")
+                self._append(json.dumps({"step": step, **json_values(values)}) + "\n")
             except OSError:
                 self._file.truncate(whole)
                 raise
@@ -96,7 +101,8 @@ class _TensorBoard:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+            if math.isfinite(value):
+                self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         self._writer.close()
@@ -136,7 +142,7 @@ class _Wandb:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         if step >= self._run.step:
-            self._run.log(values, step=step)
+            self._run.log({n: v for n, v in values.items() if math.isfinite(v)}, step=step)
 
     def close(self) -> None:
         self._run.finish()
@@ -152,26 +158,35 @@ def sinks(out: Path, report: ReportConfig, first_step: int, config: dict[str, An
     return found
 
 
+def json_values(values: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no number that is not finite: null stands for it."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 @dataclass
 class Meter:
-    """Means since the last reading, and what the time went into."""
+    """Means since the last reading, and what the time went into.
+
+    What is not finite is left out: the loop counts and names it, and one such step says nothing of
+    the others.
+    """
 
     device: torch.device
     flops_per_sample: float = 0.0
     """Of forward and backward."""
     peak_flops_per_s: float | None = None
     """Measured, of one device; None where it was not."""
-    _sums: dict[str, float] = field(default_factory=dict)
-    _steps: int = 0
+    _sums: Sums = field(default_factory=dict)
     _samples: int = 0
     _since: float = field(default_factory=time.perf_counter)
     _waited_s: float = 0.0
 
-    def add(self, values: dict[str, float], samples: int, waited_s: float) -> None:
-        """One step: its scalars, this rank's samples, and seconds without data."""
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
+    def add(self, sums: Sums, samples: int, waited_s: float) -> None:
+        """One step: what was measured, this rank's samples, and seconds without data."""
+        for name, (value, count) in sums.items():
+            before, of = self._sums.get(name, (0.0, 0.0))
+            found = (before + value, of + count) if math.isfinite(value) else (before, of)
+            self._sums[name] = found
         self._samples += samples
         self._waited_s += waited_s
 
@@ -179,10 +194,8 @@ class Meter:
         """The means over all ranks, and rates; starts anew. Every rank must ask."""
         passed_s = max(time.perf_counter() - self._since, 1e-9)
         names = sorted(self._sums)
-        steps = max(self._steps, 1)
-        means = torch.tensor([self._sums[name] / steps for name in names], dtype=torch.float64)
-        over_ranks = world.summed(means.to(self.device)) / world.size
-        values = dict(zip(names, over_ranks.tolist(), strict=True))
+        sums = torch.tensor([self._sums[name] for name in names], dtype=torch.float64)
+        values = dict(zip(names, means(world, sums.to(self.device)), strict=True))
         per_rank = self._samples / passed_s
         values["samples_per_s"] = per_rank * world.size
         values["data_wait_share"] = min(1.0, self._waited_s / passed_s)
@@ -190,9 +203,16 @@ class Meter:
             values["mfu"] = per_rank * self.flops_per_sample / self.peak_flops_per_s
         if self.device.type == "cuda":
             values["memory_gb"] = torch.cuda.max_memory_allocated(self.device) / 1e9
-        self._sums, self._steps, self._samples, self._waited_s = {}, 0, 0, 0.0
+        self._sums, self._samples, self._waited_s = {}, 0, 0.0
         self._since = time.perf_counter()
         return values
+
+
+def means(world: World, sums: Tensor) -> list[float]:
+    """N means over all ranks, NaN where there is nothing; of this rank's sums and counts [N, 2]."""
+    totals = world.summed(sums)
+    found: list[float] = (totals[:, 0] / totals[:, 1]).tolist()
+    return found
 
 
 def _step_of(line: str) -> int:

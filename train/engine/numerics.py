@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.config import NumericsConfig
+from train.config import NumericsConfig, TrainConfig
 from train.methods.base import Outcome, Views
 
-_ZERO = torch.zeros(())
+_LEAST_SCALE = 1.0
+"""Below this a loss scale is of no use: gradients that overflow so are no matter of fp16."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -41,19 +42,19 @@ class Stepper:
         """Add up the gradient of the mean loss over a rank's batch; what it came to, detached."""
         self._optimiser.zero_grad(set_to_none=True)
         parts = list(_parts(views, self._numerics.accumulate))
-        outcomes = []
+        outcomes: list[Outcome] = []
         for at, part in enumerate(parts):
             share = len(part.numbers) / len(views.numbers)
             with self._synchronised(at == len(parts) - 1):
                 with self.autocast():
                     outcome: Outcome = self._module(part)
                 self.scaler.scale(outcome.loss * share).backward()  # type: ignore[no-untyped-call]
-            outcomes.append((share, outcome))
+            outcomes.append(outcome)
         measures = {
-            name: sum((share * part.measures[name].detach() for share, part in outcomes), _ZERO)
-            for name in outcomes[0][1].measures
+            name: torch.cat([part.measures[name].detach() for part in outcomes])
+            for name in outcomes[0].measures
         }
-        return Outcome(torch.cat([part.losses.detach() for _, part in outcomes]), measures)
+        return Outcome(torch.cat([part.losses.detach() for part in outcomes]), measures)
 
     def _synchronised(self, last: bool) -> AbstractContextManager[Any]:
         """Gradients are exchanged once, after the last part."""
@@ -68,11 +69,28 @@ class Stepper:
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
+    @property
+    def seeks_scale(self) -> bool:
+        """Whether a gradient that is not finite is but the way in which fp16 finds its scale."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() >= _LEAST_SCALE
+
     def update(self, finite: bool) -> None:
         """Apply the gradient, or drop it where it is not finite."""
         if finite or self.scaler.is_enabled():
             self.scaler.step(self._optimiser)  # which skips what is not finite, too
             self.scaler.update()
+
+
+def set_up(config: TrainConfig) -> None:
+    """What torch has for the whole process: threads, and how a GPU multiplies float32.
+
+    With ``tf32`` factors have ten bits of mantissa, as in CroCo's code (models/croco.py), which
+    calls it no mixed precision.
+    """
+    if config.hardware.compute_threads is not None:
+        torch.set_num_threads(config.hardware.compute_threads)
+    tf32 = config.numerics.precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:

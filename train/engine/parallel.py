@@ -16,6 +16,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -33,20 +34,21 @@ def wrapped(method: Method, world: World, hardware: HardwareConfig) -> nn.Module
     if hardware.parallel == "ddp":
         devices = [world.device.index] if world.device.type == "cuda" else None
         return DistributedDataParallel(method, device_ids=devices)
-    return sharded(method)
+    return sharded(method, world)
 
 
-def sharded(method: Method) -> Method:
+def sharded(method: Method, world: World) -> Method:
     """Shard a method's network over all ranks: each block by itself, then what is left.
 
     The network, not the method: whatever the method asks of it, a loss or pictures, is then seen.
     """
+    mesh = init_device_mesh(world.device.type, (world.size,))  # by default it is CUDA's, if any
     for child in method.net.modules():
         if isinstance(child, nn.ModuleList):
             for block in child:
-                fully_shard(block)
+                fully_shard(block, mesh=mesh)
     # Or an average of the weights would stay whole once it was looked at.
-    fully_shard(method.net, reshard_after_forward=True)
+    fully_shard(method.net, mesh=mesh, reshard_after_forward=True)
     return method
 
 
@@ -68,7 +70,15 @@ def optimiser_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict
 def load_optimiser_state(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """The inverse of :func:`optimiser_state`."""
+    """The moments of :func:`optimiser_state`; all else stays as the optimiser was made."""
+    if not state["state"]:  # torch would make one, and count its making as a step
+        return
+    made = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimiser.param_groups
+    ]
     set_optimizer_state_dict(
         module, optimiser, state, options=StateDictOptions(full_state_dict=True)
     )
+    for group, options in zip(optimiser.param_groups, made, strict=True):
+        group.update(options)

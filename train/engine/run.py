@@ -78,10 +78,11 @@ class Run:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         parallel.load_model_state(self.method, state["model"])
-        if self.ema is not None and state["ema"] is not None:
-            parallel.load_model_state(self.ema.module, state["ema"])
+        if self.ema is not None:  # one that is first asked for now begins with these weights
+            parallel.load_model_state(self.ema.module, state["ema"] or state["model"])
         parallel.load_optimiser_state(self.method, self.optimiser, state["optimiser"])
-        self.stepper.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the precision was another
+            self.stepper.scaler.load_state_dict(state["scaler"])
         self.step, self.skipped = state["step"], state["skipped"]
         self.begun = self.begun.gone_on(state)
 
@@ -91,7 +92,7 @@ def put_together(
     world: World,
     out: Path,
     method: Method,
-    data: tuple[str, int],
+    data: tuple[str, float],
     limit_steps: int | None = None,
     begun: Begun = Begun(),  # noqa: B008  (frozen)
 ) -> Run:
@@ -102,16 +103,16 @@ def put_together(
         world: this process.
         out: the run's folder.
         method: with its first weights, the same on each rank.
-        data: fingerprint and number of samples.
+        data: fingerprint, and steps an epoch.
         limit_steps: stop after so many; the schedule is not changed by it.
         begun: what decides beside the config.
     """
-    fingerprint, samples = data
-    decay, steps_per_epoch = config.numerics.ema_decay, samples / config.batch
+    fingerprint, steps_per_epoch = data
+    decay = config.numerics.ema_decay
     method.to(world.device)
     ema = None if decay is None else Ema(method, decay)
     if ema is not None and world.size > 1 and config.hardware.parallel == "fsdp":
-        parallel.sharded(ema.module)
+        parallel.sharded(ema.module, world)
     if config.hardware.compile:
         method.net.compile()
     wrapped = parallel.wrapped(method, world, config.hardware)
@@ -143,7 +144,7 @@ def resume(run: Run, force: bool) -> bool:
     path = checkpoint.latest(run.out / "checkpoints")
     if path is None:
         return False
-    state = checkpoint.load(path, run.world.device)
+    state = checkpoint.load(path)  # to the CPU: a GPU might not hold all of it twice
     if not force:
         _check_same(run, state, path)
     run.restore(state)

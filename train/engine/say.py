@@ -7,6 +7,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from train.engine.metrics import json_values
+
 
 @dataclass
 class Progress:
@@ -21,7 +23,7 @@ class Progress:
     def __call__(self, step: int, values: dict[str, float]) -> None:
         """The values after ``step`` steps."""
         if self.as_json:
-            _print(json.dumps({"step": step, **values}))
+            _print(json.dumps({"step": step, **json_values(values)}))
         elif not self.quiet:
             _print(self._line(step, values))
 

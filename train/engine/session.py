@@ -21,6 +21,7 @@ from train.engine.checkpoint import latest
 from train.engine.loading import loader_of
 from train.engine.loop import train
 from train.engine.metrics import Sink, sinks
+from train.engine.numerics import set_up
 from train.engine.run import Run, put_together, resume
 from train.engine.say import Progress
 from train.engine.world import World, joined
@@ -66,14 +67,13 @@ def run_session(config: TrainConfig, asked: Asked, progress: Callable[[World], P
 
 def session_in(world: World, config: TrainConfig, asked: Asked, said: Progress) -> Ended:
     """Train in a world that is joined already: for commands of several sessions."""
-    if config.hardware.compute_threads is not None:
-        torch.set_num_threads(config.hardware.compute_threads)
+    set_up(config)
     with ExitStack() as open_now:
         data, held_out = open_now.enter_context(_data(config))
         order = _order(data, config, asked.overfit_batches)
         order.of_rank(0, world.rank, world.size)  # what it refuses, it refuses before any writing
         open_now.enter_context(alone(world, asked.out))
-        run = _ready(config, asked, world, data, said)
+        run = _ready(config, asked, world, (data, order), said)
         loader = loader_of(world, config, data, order, config.data.views)
         val_loader = _val_loader(run, held_out, said)
         with _sinks(run) as places:
@@ -180,14 +180,17 @@ def _check_posed(data: DataSets, config: TrainConfig) -> None:
             )
 
 
-def _ready(config: TrainConfig, asked: Asked, world: World, data: DataSets, said: Progress) -> Run:
+def _ready(
+    config: TrainConfig, asked: Asked, world: World, given: tuple[DataSets, Order], said: Progress
+) -> Run:
     """A run at the step where it begins or goes on."""
+    data, order = given
     torch.manual_seed(config.seed)
     method = build_method(config.method, config.options)
     begun = Begun.of(asked.init, asked.overfit_batches)
     if asked.init is not None:
         _initialise(method, asked.init, asked.out, said)
-    found = (data.fingerprint, len(data))
+    found = (data.fingerprint, order.steps_per_epoch)
     run = put_together(config, world, asked.out, method, found, asked.limit_steps, begun)
     resumed = resume(run, asked.force_resume)
     said.total, said.first = run.total, run.step

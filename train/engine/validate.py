@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from train.data.batch import Batch
+from train.engine.metrics import means
 from train.engine.run import Run
 from train.errors import TrainError
 from train.files import whole
-from train.methods.base import Views, shuffled_reference
+from train.methods.base import Outcome, Views, shuffled_reference
 
 
 @torch.no_grad()
@@ -25,26 +26,33 @@ def validation(run: Run, batches: Iterable[Batch]) -> dict[str, float]:
     a method that uses its reference is worse at that; and what the method measures.
     """
     method = run.evaluated.eval()
-    sums: dict[str, Tensor] = {}
-    count = torch.zeros((), device=run.world.device, dtype=torch.float64)
+    right: dict[str, Tensor] = {}
+    wrong: dict[str, Tensor] = {}
     for batch in islice(batches, run.config.report.validate_batches):
         views = run.views(batch, train=False)
-        for name, value in _measured(run, views).items():
-            sums[name] = sums.get(name, torch.zeros_like(count)) + value.double() * len(batch)
-        count += len(batch)
+        _add(right, _measured(run, views))
+        if views.images.shape[1] > 1 and len(views.numbers) > 1:
+            _add(wrong, _measured(run, shuffled_reference(views)))
     method.train()
-    total = run.world.summed(count)
-    return {name: float(run.world.summed(value) / total) for name, value in sorted(sums.items())}
+    found = {f"val_{name}": value for name, value in method.told(_means(run, right)).items()}
+    if wrong:
+        found["val_loss_shuffled"] = _means(run, wrong)["loss"]
+    return dict(sorted(found.items()))
 
 
 def _measured(run: Run, views: Views) -> dict[str, Tensor]:
-    method = run.evaluated
     with run.stepper.autocast():
-        right = method(views)
-        found = {"val_loss": right.loss} | {f"val_{k}": v for k, v in right.measures.items()}
-        if views.images.shape[1] > 1 and len(views.numbers) > 1:
-            found["val_loss_shuffled"] = method(shuffled_reference(views)).loss
-    return found
+        outcome: Outcome = run.evaluated(views)
+    return outcome.sums()
+
+
+def _add(sums: dict[str, Tensor], more: dict[str, Tensor]) -> None:
+    for name, value in more.items():
+        sums[name] = sums[name] + value if name in sums else value
+
+
+def _means(run: Run, sums: dict[str, Tensor]) -> dict[str, float]:
+    return dict(zip(sums, means(run.world, torch.stack(list(sums.values()))), strict=True))
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """Alligat0R: tell of every pixel whether the other view sees it (Loiseau et al., 2025, section 3).
 
 Both views whole, symmetric, three classes a pixel: co-visible, occluded, outside the field of view.
-Pixels of unknown label (no depth) are ignored: the paper does not say what it does with them.
+Pixels of unknown label (no depth) are ignored: the paper does not say what it does with them. The
+mean of Eq. 4, an image's, is here over the known pixels of both views of a pair.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from train.models import CovisibilitySegmenter, CovisibilitySegmenterConfig
 
 UNKNOWN = 255
 CLASSES = 3
+_SHARES = ("share_covisible", "share_occluded", "share_outside")
+"""Of the known pixels, by class."""
 _PALETTE = torch.tensor([[0.2, 0.7, 0.3], [0.85, 0.25, 0.2], [0.25, 0.4, 0.85], [0.0, 0.0, 0.0]])
 """Co-visible green, occluded red, outside blue; unknown black."""
 
@@ -55,19 +58,27 @@ class Alligat0r(Method):
     def forward(self, views: Views) -> Outcome:
         """Cross-entropy over the known pixels of both views, and how many are right.
 
-        ``majority``: the share of known pixels that have the batch's commonest label, which is what
-        a network that has learnt nothing else can reach.
+        Samples of which no pixel is known have a loss of 0 and no other measure.
         """
         logits = self.net(views.images).float()
         labels = views.covis.long()
-        known = labels != UNKNOWN
-        dims = (1, 2, 3)
-        counts = known.sum(dims).clamp(min=1)
-        right = ((logits.argmax(2) == labels) & known).sum(dims) / counts
-        present = torch.stack([(labels == c).sum(dims) for c in range(CLASSES)], dim=1)
-        shares = (present / counts[:, None]).mean(0)
-        measures = {"accuracy": right.mean(), "majority": shares.max()}
+        right = {"accuracy": logits.argmax(2) == labels}
+        present = {name: labels == number for number, name in enumerate(_SHARES)}
+        known = (labels != UNKNOWN).sum((1, 2, 3))  # of none the shares are 0 / 0, NaN
+        measures = {
+            name: (found & (labels != UNKNOWN)).sum((1, 2, 3)) / known
+            for name, found in (right | present).items()
+        }
         return Outcome(pixel_losses(logits, labels), measures)
+
+    def told(self, means: dict[str, float]) -> dict[str, float]:
+        """``majority`` for the shares of the classes: that of the commonest.
+
+        It is what a network reaches that has learnt nothing else.
+        """
+        shares = [means[name] for name in _SHARES]
+        rest = {name: value for name, value in means.items() if name not in _SHARES}
+        return {**rest, "majority": max(shares)}
 
     def pictures(self, views: Views) -> Tensor:
         """View 1, its labels, its prediction; then the same of view 2."""

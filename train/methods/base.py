@@ -44,8 +44,9 @@ class Views:
 class Outcome:
     """What a step came to.
 
-    ``losses`` (B,): of each sample, so that the mean over a batch does not depend on how it is cut
-    into parts and ranks. ``measures``: what else was measured, as means over the batch.
+    All is said of each sample, (B,), so that a mean does not depend on how a batch is cut into
+    parts and ranks. ``losses``; ``measures``: what else was measured, NaN where a sample does not
+    have it.
     """
 
     losses: Tensor
@@ -55,6 +56,15 @@ class Outcome:
     def loss(self) -> Tensor:
         """What is minimised."""
         return self.losses.mean()
+
+    def sums(self) -> dict[str, Tensor]:
+        """Of the loss and each measure (2,) float64: the sum, and over how many samples."""
+        losses = self.losses.double()
+        found = {"loss": torch.stack([losses.sum(), torch.ones_like(losses).sum()])}
+        for name, values in self.measures.items():
+            known = ~values.isnan()
+            found[name] = torch.stack([values.double().where(known, 0.0).sum(), known.sum()])
+        return found
 
 
 class Method(nn.Module, ABC):
@@ -91,6 +101,10 @@ class Method(nn.Module, ABC):
     def pictures(self, views: Views) -> Tensor:
         """A row of panels for each sample: [B, panels, 3, H, W] in [0, 1]."""
 
+    def told(self, means: dict[str, float]) -> dict[str, float]:
+        """What people are told of the means of all measures."""
+        return means
+
     def training_flops(self) -> int:
         """Of a sample, forward and backward, at the size of the network's config."""
         return cost(self.net.config, self.kept()).training_flops
@@ -105,7 +119,12 @@ class Method(nn.Module, ABC):
 
 
 def shuffled_reference(views: Views) -> Views:
-    """The same views 1 beside the views 2 of other samples: what is a reference worth?"""
-    second = views.images[:, 1].roll(1, dims=0)
-    images = torch.stack([views.images[:, 0], second], dim=1)
-    return replace(views, images=images)
+    """The same views 1 beside the views 2 of other samples: what is a reference worth?
+
+    Each view keeps its own labels: what a network says without its reference is as right as before.
+    """
+    images, covis = (
+        torch.stack([both[:, 0], both[:, 1].roll(1, dims=0)], dim=1)
+        for both in (views.images, views.covis)
+    )
+    return replace(views, images=images, covis=covis)

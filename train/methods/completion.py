@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from train.data.device import to_device
 from train.methods.base import Views
 from train.methods.draws import mask_noise
 from train.methods.options import MaskOptions
@@ -26,7 +27,7 @@ def mask_of(views: Views, patch: int, options: MaskOptions) -> Mask:
     patches = rows * cols
     kept = kept_of(patches, options)
     noise = mask_noise(views.seed, views.step, views.numbers, patches)
-    return mask_from_noise(noise.to(views.images.device), kept)
+    return mask_from_noise(to_device(noise, views.images.device), kept)
 
 
 def losses_of(predictions: Tensor, first: Tensor, mask: Mask, patch: int, norm: bool) -> Tensor:

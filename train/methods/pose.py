@@ -10,6 +10,7 @@ Phase 1 learns the pose head alone; phase 2 all, and co-visibility with it (Eq. 
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -86,22 +87,21 @@ class RelativePose(Method):
         if seen.logits is not None:
             labels = views.covis.long()
             of_labels = pixel_losses(seen.logits.float(), labels)
-            measures["covis_loss"] = of_labels.mean()
+            labelled = (labels != UNKNOWN).any(3).any(2).any(1)
+            measures["covis_loss"] = of_labels.where(labelled, math.nan)
             losses = joint_losses(
-                *(losses, of_labels, seen.joint_scales),
-                *(has_pose, (labels != UNKNOWN).any(3).any(2).any(1)),
+                *(losses, of_labels, seen.joint_scales, has_pose, labelled),
                 fixed=self.options.joint == "bounded",
             )
         return Outcome(losses, measures | self._figures(predicted, truth, has_pose))
 
     def _figures(self, predicted: Poses, truth: Poses, has_pose: Tensor) -> dict[str, Tensor]:
-        """Means over the batch's pairs with poses."""
+        """Of the pairs with poses."""
         exact = Poses(
             predicted.translations.detach().double(), predicted.rotations.detach().double()
         )
-        count = has_pose.sum().clamp(min=1)
         return {
-            name: values.where(has_pose, 0.0).sum() / count
+            name: values.where(has_pose, math.nan)
             for name, values in scores(exact, truth).items()
             if not self.training or name in _WHILE_TRAINING
         }

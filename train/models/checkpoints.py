@@ -55,8 +55,15 @@ class Checkpoint:
     config: NetConfig | None
 
 
-def read_checkpoint(path: Path, weights: Weights = "model") -> Checkpoint:
+def read_checkpoint(
+    path: Path, weights: Weights = "model", patches: int | None = None
+) -> Checkpoint:
     """A checkpoint file of any known kind.
+
+    Args:
+        path: the file.
+        weights: ``ema``: of a run of ours, the averaged ones.
+        patches: of the network that they are for, if any (see :func:`train.models.names.to_ours`).
 
     Raises:
         TrainError: the file cannot be read, holds no weights under known names, or has no ``ema``.
@@ -69,7 +76,7 @@ def read_checkpoint(path: Path, weights: Weights = "model") -> Checkpoint:
             f"{path} has no encoder under a known name (CroCo's, MAE's, MIMIC's or timm's); its "
             f"first names are {', '.join(list(state)[:3]) or 'none'}"
         )
-    ours, left = to_ours(state, naming)
+    ours, left = to_ours(state, naming, patches)
     return Checkpoint(path, naming, ours, tuple(left), _config(content, naming, ours))
 
 

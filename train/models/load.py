@@ -23,6 +23,9 @@ _WHOSE: dict[Naming, str] = {
     "timm": "MAE's encoder's, or timm's",
 }
 
+_OF_OTHER_ENCODERS = ("norm_pre.", "reg_token", "register_tokens", "dist_token", "patch_embed.")
+"""What timm's and its peers' ViTs may have beside blocks, and ours has not."""
+
 _DECODER = ("mask_token", "decoder_embed.", "dec_", "prediction_head.", "view_embed")
 
 
@@ -35,10 +38,12 @@ def initialise_from(network: Encoding, path: Path, weights: Weights = "model") -
         weights: ``ema``: of a run of ours, the averaged ones.
 
     Raises:
-        TrainError: the file cannot be read, or nothing in it fits.
+        TrainError: the file cannot be read, its encoder has parts that ours has not, or nothing in
+            it fits.
     """
-    checkpoint = read_checkpoint(path, weights)
+    checkpoint = read_checkpoint(path, weights, network.num_patches)
     expected = network.state_dict()
+    _check_encoder(checkpoint, expected)
     unexpected = list(checkpoint.left)
     fitting: dict[str, Tensor] = {}
     reshaped, unfit = [], []
@@ -70,6 +75,27 @@ def initialise_from(network: Encoding, path: Path, weights: Weights = "model") -
         unfit=tuple(unfit),
         notes=tuple(_notes(checkpoint, network, other_decoder=other_decoder)),
     )
+
+
+def _check_encoder(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> None:
+    """Without a part of the encoder that they were trained in, weights give other features."""
+    parts = {_without_number(name) for name in expected}
+    foreign = [name for name in checkpoint.left if name.startswith(_OF_OTHER_ENCODERS)]
+    foreign += [
+        part.removeprefix("enc_")
+        for part in map(_without_number, checkpoint.state)
+        if part.startswith("enc_blocks.") and part not in parts
+    ]
+    if foreign:
+        raise TrainError(
+            f"{checkpoint.path} is of an encoder with {', '.join(sorted(set(foreign)))}, which "
+            "ours has not, so its features would be others here; choose a checkpoint of a plain ViT"
+        )
+
+
+def _without_number(name: str) -> str:
+    """``enc_blocks.3.norm1.bias`` as ``enc_blocks.norm1.bias``: the same in every block."""
+    return ".".join(word for word in name.split(".") if not word.isdigit())
 
 
 def _other_decoder(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:

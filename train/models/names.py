@@ -1,13 +1,14 @@
 """State-dict names of the checkpoints that people have, and ours, which are CroCo's.
 
 A table maps a prefix of theirs to a prefix of ours. Tables that hold positions as a parameter
-[1, (1 +) N, D], with a row for the class token, are ours as a buffer [N, D] without it.
+[1, (1 +) N, D], mostly with a row for the class token, are ours as a buffer [N, D] without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isqrt
 from typing import Literal
 
 import torch
@@ -20,7 +21,7 @@ POSITIONS = ("enc_pos_embed", "dec_pos_embed")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Prefixes of theirs and of ours, and whether positions are parameters with a class row."""
+    """Prefixes of theirs and of ours, and whether theirs has positions as parameters."""
 
     prefixes: tuple[tuple[str, str], ...]
     positions_are_parameters: bool
@@ -81,11 +82,19 @@ def naming_of(names: Iterable[str]) -> Naming | None:
     return None
 
 
-def to_ours(state: Mapping[str, Tensor], naming: Naming) -> tuple[dict[str, Tensor], list[str]]:
+def to_ours(
+    state: Mapping[str, Tensor], naming: Naming, patches: int | None = None
+) -> tuple[dict[str, Tensor], list[str]]:
     """A state under our names, and the names that the table does not hold.
 
     A learnt position of the class token (timm's) becomes part of the token: they are only ever
     added.
+
+    Args:
+        state: weights by their names.
+        naming: whose names they are.
+        patches: of the network that they are for, where there is one: timm's positions may lack
+            the class token's row, and a file does not tell how many patches it has.
     """
     table = TABLES[naming]
     ours: dict[str, Tensor] = {}
@@ -99,7 +108,10 @@ def to_ours(state: Mapping[str, Tensor], naming: Naming) -> tuple[dict[str, Tens
     if table.positions_are_parameters:
         for name in POSITIONS:
             if name in ours:
-                ours |= _without_class_row(ours, name)
+                rows = ours[name].flatten(0, -2)
+                always = naming != "timm"  # so MAE's and MIMIC's code has it
+                class_row = "cls_token" in ours and (always or _has_class_row(len(rows), patches))
+                ours |= _without_class_row(ours, name) if class_row else {name: rows}
     return ours, left
 
 
@@ -128,10 +140,15 @@ def _renamed(name: str, prefixes: tuple[tuple[str, str], ...]) -> str | None:
     return None
 
 
+def _has_class_row(rows: int, patches: int | None) -> bool:
+    """Whether there is one row more than patches: the network's, or else of a square picture."""
+    if patches in (rows, rows - 1):
+        return rows - 1 == patches
+    return rows > 1 and isqrt(rows - 1) ** 2 == rows - 1
+
+
 def _without_class_row(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     rows = state[name].flatten(0, -2)
-    if "cls_token" not in state:
-        return {name: rows}
     if name == "dec_pos_embed":
         return {name: rows[1:]}
     return {name: rows[1:], "cls_token": state["cls_token"] + rows[:1]}

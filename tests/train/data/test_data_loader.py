@@ -23,6 +23,7 @@ from train.data.config import ViewsConfig
 from train.data.pairs import ShardSet
 from train.data.sample import CorruptError, Sample, geometry_of
 from train.errors import TrainError
+from train.methods.pose_errors import relative
 
 PICTURES = Wanted(geometry=False, covis=False, corr=False)
 CROP = ViewsConfig(size=(32, 32), crop="resized", flip=0.5, swap=0.5)
@@ -113,6 +114,19 @@ def test_a_batch_holds_what_is_stored(made: Path) -> None:
             assert np.allclose(batch.cam_to_world[slot, view], meta["cam_to_world"])
         assert np.allclose(batch.homography[slot], sample.meta["edges"][0]["homography"])
         assert np.array_equal(batch.corr[slot].numpy(), sample.corr())
+
+
+def test_a_pair_has_the_same_relative_pose_wherever_its_world_begins(
+    made: Path, tmp_path: Path
+) -> None:
+    """In UTM or about the earth's centre, where float32 has steps of 0.25 m and more."""
+    far = make_shards(tmp_path, rich=True, origin_m=4e6 + 0.1)
+    here, there = (next(loader(opened(url), SQUASH, batch=16).batches()) for url in (made, far))
+    assert here.keys == there.keys
+    assert there.cam_to_world.dtype == torch.float64
+    assert there.cam_to_world[..., :3, 3].abs().amax() > 4e6
+    for one, two in zip(relative(here.cam_to_world), relative(there.cam_to_world), strict=True):
+        torch.testing.assert_close(two, one, atol=1e-6, rtol=0)
 
 
 def test_poses_of_no_known_unit_are_unknown(made: Path) -> None:

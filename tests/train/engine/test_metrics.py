@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import sys
 import time
@@ -11,11 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from runs import config_of, make_shards, state_after
+from runs import config_of, make_shards, same_state, state_after
 
 from train.config import ReportConfig
 from train.engine import loop
 from train.engine.metrics import JsonLines, Meter, sinks
+from train.engine.numerics import Stepper
 from train.engine.run import Run
 from train.engine.say import Progress
 from train.engine.session import Asked, run_session
@@ -50,14 +52,29 @@ def test_lines_past_the_step_of_resumption_go_and_so_does_one_cut_short(tmp_path
 
 def test_a_meter_tells_means_and_starts_anew():
     meter = Meter(CPU)
-    meter.add({"loss": 1.0}, 8, 0.0)
-    meter.add({"loss": 3.0}, 8, 0.0)
+    meter.add({"loss": (8.0, 8.0), "accuracy": (1.0, 2.0)}, 8, 0.0)
+    meter.add({"loss": (24.0, 8.0), "accuracy": (0.0, 6.0)}, 8, 0.0)
     world = World(0, 1, CPU)
     first = meter.read(world)
     assert first["loss"] == 2.0
+    assert first["accuracy"] == 1 / 8
     assert first["samples_per_s"] > 0
-    meter.add({"loss": 7.0}, 8, 0.0)
+    meter.add({"loss": (56.0, 8.0)}, 8, 0.0)
     assert meter.read(world)["loss"] == 7.0
+
+
+def test_a_step_that_is_not_finite_says_nothing_of_the_others(tmp_path):
+    meter, world = Meter(CPU), World(0, 1, CPU)
+    meter.add({"loss": (8.0, 8.0)}, 8, 0.0)
+    meter.add({"loss": (float("nan"), 8.0)}, 8, 0.0)
+    assert meter.read(world)["loss"] == 1.0
+    meter.add({"loss": (float("inf"), 8.0)}, 8, 0.0)
+    values = meter.read(world)
+    assert math.isnan(values["loss"])
+    sink = JsonLines(tmp_path / "metrics.jsonl", 0)
+    sink.write(1, {"loss": values["loss"]})
+    sink.close()
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "loss": null}\n'
 
 
 def test_a_step_that_is_not_finite_changes_no_weight_and_is_counted(tmp_path, monkeypatch):
@@ -153,6 +170,78 @@ def test_samples_that_are_not_finite_are_named_when_their_budget_is_spent(tmp_pa
 def test_where_all_are_not_finite_no_sample_is_blamed(tmp_path, monkeypatch):
     with pytest.raises(TrainError, match=r"all 4 samples of the batch, so it is the weights"):
         poisoned_run(tmp_path, monkeypatch, 4, numerics={"nan_budget": 0})
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    """fp16's loss scale, which is otherwise for GPUs alone."""
+    scales = []
+    made = torch.amp.GradScaler
+
+    def scaler(device, enabled):
+        del enabled
+        scales.append(made(device, init_scale=2.0**16))
+        return scales[-1]
+
+    monkeypatch.setattr(torch.amp, "GradScaler", scaler)
+    return scales
+
+
+@pytest.mark.usefixtures("scaled")
+def test_losses_that_are_not_finite_stop_a_scaled_run_too(tmp_path, monkeypatch):
+    with pytest.raises(TrainError, match=r"step 3: .*nan_budget: 3\); 1 of the batch's 4 samples"):
+        poisoned_run(tmp_path, monkeypatch, 1)
+
+
+def overflowing(monkeypatch, steps):
+    """The gradients of some steps are infinite, and their losses are not."""
+    before = Stepper.gradients
+
+    def gradients(stepper, views):
+        outcome = before(stepper, views)
+        if views.step in steps:
+            for group in stepper._optimiser.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad.fill_(float("inf"))
+        return outcome
+
+    monkeypatch.setattr(Stepper, "gradients", gradients)
+
+
+def test_a_scale_that_is_looked_for_is_no_fault(tmp_path, monkeypatch, scaled):
+    overflowing(monkeypatch, {0, 1, 3})
+    config = config_of(make_shards(tmp_path / "shards"), numerics={"nan_budget": 0})
+    assert run_session(config, Asked(tmp_path / "run"), lambda _w: Progress(0, quiet=True))
+    assert state_after(tmp_path / "run", 6)["skipped"] == 0
+    assert scaled[0].get_scale() == 2.0**13
+
+
+def test_a_scale_that_is_never_found_stops_the_run(tmp_path, monkeypatch, scaled):
+    overflowing(monkeypatch, range(99))
+    longer = {"unit": "steps", "length": 99, "warmup": 2}
+    config = config_of(make_shards(tmp_path / "shards"), schedule=longer)
+    with pytest.raises(TrainError, match=r"step 19: .*nan_budget: 3\); no sample by itself"):
+        run_session(config, Asked(tmp_path / "run"), lambda _w: Progress(0, quiet=True))
+    assert scaled[0].get_scale() == 2.0**-4
+
+
+def test_a_run_whose_every_step_was_skipped_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
+    before = Run.views
+
+    def views(run, batch, train=True):
+        found = before(run, batch, train)
+        if batch.step == 0:
+            found.images[:, 0, 0, 0, 0] = float("nan")
+        return found
+
+    monkeypatch.setattr(Run, "views", views)
+    config = config_of(make_shards(tmp_path / "shards"), report={"validate_batches": 0})
+    for name, limits in {"whole": [4], "cut": [1, 4]}.items():
+        for limit in limits:
+            asked = Asked(tmp_path / name, limit_steps=limit)
+            run_session(config, asked, lambda _w: Progress(0, quiet=True))
+    one, two = (state_after(tmp_path / name, 4) for name in ("whole", "cut"))
+    assert all(same_state(one[part], two[part]) for part in ("model", "ema", "optimiser"))
 
 
 def test_tensorboard_forgets_what_is_past_the_step_of_resumption(tmp_path):

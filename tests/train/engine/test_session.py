@@ -26,6 +26,7 @@ from runs import (
 )
 
 from train.config import TrainConfig
+from train.data import open_sets
 from train.engine import checkpoint
 from train.engine.peak import measured_peak, seconds
 from train.errors import TrainError
@@ -133,6 +134,37 @@ def test_another_config_is_refused_and_named(shards, tmp_path):
     assert run(other, tmp_path / "run", force_resume=True, limit_steps=3)
     elsewhere = config_of(shards, hardware={"decode_threads": 1}, report={"log_every": 2})
     assert run(elsewhere, tmp_path / "run", force_resume=True, limit_steps=4)
+
+
+def test_a_forced_run_has_the_new_values_and_the_old_moments(shards, tmp_path):
+    out = tmp_path / "run"
+    assert run(config_of(shards), out, limit_steps=2)
+    other = config_of(shards, optimiser={"weight_decay": 0.5, "betas": [0.5, 0.6]})
+    assert run(other, out, force_resume=True, limit_steps=3)
+    optimiser = state_after(out, 3)["optimiser"]
+    assert [group["weight_decay"] for group in optimiser["param_groups"]] == [0.5, 0.0]
+    assert [tuple(group["betas"]) for group in optimiser["param_groups"]] == [(0.5, 0.6)] * 2
+    assert {float(moments["step"]) for moments in optimiser["state"].values()} == {3.0}
+
+
+def test_an_average_that_is_first_asked_for_begins_with_the_weights_there_are(shards, tmp_path):
+    out = tmp_path / "run"
+    assert run(config_of(shards, numerics={"ema_decay": None}), out, limit_steps=4)
+    weights = state_after(out, 4)["model"]
+    averaging = config_of(shards, numerics={"ema_decay": 0.999999})
+    assert run(averaging, out, force_resume=True, limit_steps=5)
+    average = state_after(out, 5)["ema"]
+    for name, value in weights.items():
+        torch.testing.assert_close(average[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_an_epoch_of_the_schedule_is_one_of_the_data(shards, tmp_path):
+    samples = len(open_sets(config_of(shards).data, "train"))
+    assert samples % 4, "or nothing is left over"
+    epochs = config_of(shards, schedule={"unit": "epochs", "length": 3, "warmup": 1})
+    assert run(epochs, tmp_path / "run")
+    last = checkpoint.steps_in(tmp_path / "run" / "checkpoints")[-1]
+    assert last == 3 * (samples // 4)
 
 
 def test_what_does_not_decide_may_change(shards, tmp_path):

@@ -14,7 +14,9 @@ from mimic.layered import ConfigError
 from train.errors import TrainError
 from train.methods import METHODS, build_method
 from train.methods.base import Views, shuffled_reference
+from train.methods.completion import mask_of
 from train.methods.draws import mask_noise
+from train.methods.options import MaskOptions
 
 SIZE, PATCH = 32, 8
 NET = {
@@ -53,6 +55,48 @@ def test_a_batch_is_the_mean_of_its_samples_however_it_is_cut(name):
     assert torch.allclose(together, alone, rtol=1e-5)
     backwards = model(part(whole, [3, 1, 2, 0])).losses
     assert torch.allclose(together[[3, 1, 2, 0]], backwards, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_measured_does_not_depend_on_how_a_batch_is_cut(name):
+    model, whole = method(name), views(name)
+    whole.covis[1] = 255
+    whole.covis[2, 0] = 255
+    together = model(whole).sums()
+    alone = [model(part(whole, [row])).sums() for row in range(4)]
+    for measure, total in together.items():
+        torch.testing.assert_close(total, sum(one[measure] for one in alone))
+    assert together["loss"][1] == 4
+
+
+def test_a_sample_without_labels_counts_in_no_share_of_alligat0rs():
+    model, whole = method("alligat0r"), views("alligat0r")
+    whole.covis[:2] = 255
+    whole.covis[2:] = 2
+    whole.covis[2, :, :8] = 0  # a quarter of one of two
+    sums = model(whole).sums()
+    assert {int(count) for name, (_, count) in sums.items() if name != "loss"} == {2}
+    means = {name: (total / count).item() for name, (total, count) in sums.items()}
+    told = model.told(means)
+    assert set(told) == {"loss", "accuracy", "majority"}
+    assert told["majority"] == pytest.approx(1 - 1 / 8)
+
+
+def test_a_network_that_ignores_its_reference_is_as_good_with_a_wrong_one():
+    model, whole = method("alligat0r"), views("alligat0r")
+    whole.covis.copy_((whole.images.mean(2) > 0) * 2)
+
+    def blind(images):
+        class_of = ((images.mean(2) > 0) * 2).long()
+        return torch.nn.functional.one_hot(class_of, 3).permute(0, 1, 4, 2, 3) * 9.0
+
+    model.net.forward = blind
+    right, wrong = model(whole), model(shuffled_reference(whole))
+    assert right.losses.max() < 0.01
+    torch.testing.assert_close(wrong.losses, right.losses)
+    seen = shuffled_reference(whole)
+    assert torch.equal(seen.images[:, 0], whole.images[:, 0])
+    assert not torch.equal(seen.images[:, 1], whole.images[:, 1])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -123,6 +167,21 @@ def test_masks_are_functions_of_seed_step_and_sample_alone():
     assert not torch.equal(noise[0], noise[1])
     many = mask_noise(0, 0, torch.arange(500), 196)
     assert 0.49 < float(many.mean()) < 0.51
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_masks_are_the_same_on_a_gpu_and_the_host_does_not_wait_for_them():
+    here = views()
+    there = dataclasses.replace(here, images=here.images.cuda())
+    options = MaskOptions()
+    mask_of(there, PATCH, options)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = mask_of(there, PATCH, options)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    expected = mask_of(here, PATCH, options)
+    assert all(torch.equal(a.cpu(), b) for a, b in zip(found, expected, strict=True))
 
 
 def test_a_wrong_option_is_one_sentence():

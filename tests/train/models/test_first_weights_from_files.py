@@ -190,10 +190,15 @@ def test_croco_into_alligat0r_leaves_the_head_as_drawn(tmp_path):
     }
 
 
-def test_a_timm_vit_gives_our_encoder_its_features(tmp_path):
+TIMM_SIZES = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
+
+
+@pytest.mark.parametrize("no_embed_class", [False, True])
+def test_a_timm_vit_gives_our_encoder_its_features(tmp_path, no_embed_class):
+    """Whether or not its positions have a row for the class token."""
     timm = pytest.importorskip("timm")
-    sizes = {"img_size": 8, "patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
-    vit = timm.create_model("vit_base_patch16_224", num_classes=5, **sizes).eval()
+    options = {"num_classes": 5, "no_embed_class": no_embed_class, **TIMM_SIZES}
+    vit = timm.create_model("vit_base_patch16_224", **options).eval()
     torch.nn.init.normal_(vit.pos_embed)
     torch.nn.init.normal_(vit.cls_token)
     encoder = Encoder(small_encoder(class_token=True, **SQUARE)).eval()
@@ -204,6 +209,51 @@ def test_a_timm_vit_gives_our_encoder_its_features(tmp_path):
     view = images(2, views=None, size=(8, 8))
     with torch.no_grad():
         torch.testing.assert_close(encoder(view), vit.forward_features(view))
+
+
+def test_positions_are_read_as_the_networks_grid_has_them(tmp_path):
+    """Of 2 x 4 patches and the class token: as many rows as 3 x 3 patches have."""
+    theirs = peers.mae_encoder()
+    theirs["pos_embed"] = torch.randn(1, 9, 24, generator=torch.Generator().manual_seed(1))
+    encoder = Encoder(small_encoder(class_token=True, image_size=(8, 16)))
+    report = initialise_from(encoder, saved(tmp_path, {"model": theirs}))
+    assert report.reshaped == ()
+    assert holds(encoder, "enc_pos_embed", theirs["pos_embed"][0, 1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parts"),
+    [
+        ("deit3_small_patch16_224", {}, "blocks.ls1.gamma, blocks.ls2.gamma"),
+        ("vit_base_patch16_224", {"pre_norm": True}, "norm_pre.bias, norm_pre.weight"),
+        (
+            "vit_base_patch16_224",
+            {"qk_norm": True},
+            "blocks.attn.k_norm.bias, blocks.attn.k_norm.weight, blocks.attn.q_norm",
+        ),
+        ("vit_base_patch16_224", {"reg_tokens": 2}, "reg_token"),
+        ("deit_base_distilled_patch16_224", {}, "dist_token"),
+    ],
+)
+def test_a_timm_vit_with_parts_that_ours_has_not_is_refused(tmp_path, name, options, parts):
+    timm = pytest.importorskip("timm")
+    vit = timm.create_model(name, pretrained=False, **TIMM_SIZES, **options)
+    path = tmp_path / "vit.safetensors"
+    save_file(vit.state_dict(), path)
+    encoder = Encoder(small_encoder(class_token=True, **SQUARE))
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with pytest.raises(TrainError) as refused:
+        initialise_from(encoder, path)
+    said = str(refused.value)
+    assert said.startswith(f"{path} is of an encoder with {parts}")
+    assert "which ours has not, so its features would be others here; choose" in said
+    assert all(holds(encoder, name, value) for name, value in before.items())
+
+
+def test_blocks_that_a_shallower_network_has_no_use_for_are_none_of_another_kind(tmp_path):
+    encoder = Encoder(small_encoder(depth=1, **SQUARE))
+    report = initialise_from(encoder, saved(tmp_path, {"model": peers.croco_file()}))
+    assert "enc_blocks.1.norm1.bias" in report.unexpected
 
 
 def test_positions_go_to_another_grid(tmp_path):

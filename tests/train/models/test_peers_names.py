@@ -92,6 +92,32 @@ def test_without_a_class_token_every_row_is_a_patch():
     assert to_theirs(ours, "timm")[0]["pos_embed"].shape == (1, 5, 24)
 
 
+@pytest.mark.parametrize(
+    ("rows", "patches", "class_row"),
+    [
+        (5, 4, True),
+        (4, 4, False),
+        (5, 9, True),  # of another square
+        (9, 4, False),
+        (5, None, True),
+        (4, None, False),
+        (9, 8, True),  # of 2 x 4 patches, though 9 are a square's
+        (6, 6, False),  # of 2 x 3
+        (6, 4, False),  # no square with or without a row for the class token
+        (1, 4, False),
+    ],
+)
+def test_the_first_row_is_the_class_tokens_where_there_is_one_more_than_patches(
+    rows, patches, class_row
+):
+    theirs = peers.mae_encoder()
+    theirs["pos_embed"] = torch.randn(1, rows, 24, generator=torch.Generator().manual_seed(1))
+    ours, _ = to_ours(theirs, "timm", patches)
+    table, token = theirs["pos_embed"][0], theirs["cls_token"]
+    assert torch.equal(ours["enc_pos_embed"], table[1:] if class_row else table)
+    assert torch.equal(ours["cls_token"], token + table[0] if class_row else token)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_our_own_networks_have_no_other_names(name):
     state = build(CONFIGS[name]).state_dict()

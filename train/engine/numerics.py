@@ -65,8 +65,9 @@ class Stepper:
         """The norm of the whole gradient, clipped if asked."""
         self.scaler.unscale_(self._optimiser)
         parameters = [p for p in self._module.parameters() if p.grad is not None]
-        limit = self._clip_norm if self._clip_norm is not None else float("inf")
-        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self._clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self._clip_norm, norm)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,13 +16,20 @@ from mimic.errors import MimicError
 
 
 class ConfigError(MimicError):
-    """A config value or key is wrong; the message names it and what would do."""
+    """A config value or key is wrong; the message names it and what would do.
+
+    ``path`` leads to it through the tree; empty: it is not one value.
+    """
+
+    def __init__(self, message: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Strict(BaseModel):
-    """A frozen node of a config tree; an unknown key is an error."""
+    """A frozen node of a config tree; an unknown key is an error, and so is a number not finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Tree = TypeVar("Tree", bound=Strict)
@@ -37,16 +44,19 @@ def validated(model: type[Tree], values: dict[str, Any]) -> Tree:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, model)) from error
+        path = tuple(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigError(_sentence(error, model), path) from error
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping in a YAML file; nothing where it is empty."""
     try:
-        values = yaml.safe_load(file.read_text())
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"config {file}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {file}: is not UTF-8 text; give a YAML file") from error
+    except (yaml.YAMLError, ValueError) as error:  # the latter of a date such as 2020-13-01
         raise ConfigError(f"config {file}: not valid YAML ({error})".replace("\n", " ")) from error
     if values is None:
         return {}
@@ -62,7 +72,7 @@ def parse_assignment(assignment: str) -> dict[str, Any]:
         raise ConfigError(f"--set {assignment}: write it as key.subkey=value")
     try:
         value: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {assignment}: the value is not valid YAML") from error
     for name in reversed(key.strip().split(".")):
         value = {name: value}
@@ -114,6 +124,9 @@ def _sentence(error: ValidationError, model: type[Strict]) -> str:
 
 def _keys_at(model: Any, path: list[str]) -> list[str]:
     for name in path:
+        if get_origin(model) is tuple:  # a list of tables: the name is a place in it
+            model = get_args(model)[0]
+            continue
         field = getattr(model, "model_fields", {}).get(name)
         model = field.annotation if field else None
     return list(getattr(model, "model_fields", {}))

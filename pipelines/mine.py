@@ -46,6 +46,7 @@ from pipelines.plan import (
     write_plan,
 )
 from pipelines.poses import check_poses_only, pack_poses
+from pipelines.split import one_sided_note, split_words
 from schemas import Failure, Manifest, ShardEntry, UnitReport
 
 EXIT_DONE = 0
@@ -228,6 +229,7 @@ class _Run:
             return self._ended(_interrupted(self._storage.url))
         if part is None:
             manifest = self._packed_into(manifest, units)
+            self._note_split(manifest)
         return self._ended(self._result(plan, units, manifest, part, bool(todo)))
 
     def _open(self, units: Sequence[WorkUnit]) -> list[WorkUnit]:
@@ -280,6 +282,11 @@ class _Run:
             self._ledger.delete_parts()
         return manifest
 
+    def _note_split(self, manifest: Manifest | None) -> None:
+        store = self._storage
+        if manifest is not None and (note := one_sided_note(store, manifest, store.url)):
+            self.say(Note(note))
+
     def _pack(self, units: Sequence[WorkUnit]) -> Manifest:
         try:
             return self._pack_once()
@@ -331,7 +338,7 @@ class _Run:
             skipped=plan.skipped,
             manifest=manifest,
             exit_code=EXIT_QUARANTINE if failed else EXIT_DONE,
-            message=self._message(len(units), len(failed), part, worked, counts),
+            message=self._message(len(units), len(failed), part, worked, counts, manifest),
         )
 
     def _message(
@@ -341,6 +348,7 @@ class _Run:
         part: Slice | None,
         worked: bool,
         counts: dict[str, int],
+        manifest: Manifest | None,
     ) -> str:
         if failed:
             end = (
@@ -358,9 +366,10 @@ class _Run:
         what = f"{counted(units - failed, 'unit')}, {counted(pairs, 'pair')}"
         if self._config.run.poses_only:
             return f"{what}, as poses in {self._storage.join(POSES_NAME)}{end}"
+        split = split_words(manifest) if manifest else ""
         if not worked and not self._reports:
-            return f"nothing to do: {what} in the shards{end}"
-        return f"{what} in {self._storage.url}{end}"
+            return f"nothing to do: {what} in the shards{split}{end}"
+        return f"{what} in {self._storage.url}{split}{end}"
 
     def _ended(self, result: MineResult) -> MineResult:
         self.say(Finished(result.exit_code, result.message))

@@ -45,6 +45,16 @@ def run_command(command: Callable[..., int], name: str, args: list[str] | None =
     return result if isinstance(result, int) else 0
 
 
+def local_path(text: str) -> Path:
+    """A path of this machine: ``typer.Option(parser=local_path, metavar="PATH")``.
+
+    Typer's own ``Path`` would make the folder ``s3:`` of an address.
+    """
+    if "://" in text:
+        raise typer.BadParameter(f"{text} is an address; give a path of this machine")
+    return Path(text)
+
+
 def _tell_torchrun(message: str) -> None:
     """``torchrun`` ends with a table of the ranks that failed: there it shows this as the cause."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):

@@ -12,8 +12,10 @@ Besides this program's checkpoints, those of CroCo's that tell their network can
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +24,7 @@ import torch
 import typer
 from torch import Tensor
 
-from train.cli import run_command
+from train.cli import local_path, run_command
 from train.errors import TrainError
 from train.files import whole
 from train.models import croco
@@ -31,6 +33,9 @@ from train.models.names import to_theirs
 from train.models.sizes import CrossViewCompletionConfig, EncoderConfig, NetConfig
 
 Target = Literal["timm", "croco"]
+
+_SUFFIXES: dict[Target, str] = {"timm": ".safetensors", "croco": ".pth"}
+"""How files end that an export may replace."""
 
 _TIMM_NAMES = {
     (192, 12, 3): "vit_tiny_patch16_224",
@@ -57,12 +62,14 @@ def export(checkpoint: Path, to: Target, out: Path, weights: Weights = "model") 
     Args:
         checkpoint: the file to read.
         to: for whom.
-        out: the file to write; for timm its name ends in .safetensors.
+        out: the file to write; for timm its name ends in .safetensors. What is there is replaced
+            only if it ends as such files do, and never the checkpoint itself.
         weights: ``ema`` for the averaged ones.
 
     Raises:
         TrainError: the file cannot be read or written, or there is no such network over there.
     """
+    _check_out(checkpoint, to, out)
     read = read_checkpoint(checkpoint, weights)
     if read.config is None:
         raise TrainError(
@@ -97,21 +104,42 @@ def timm_arguments(encoder: EncoderConfig) -> tuple[str, dict[str, Any]]:
     return name, arguments
 
 
-def _to_timm(read: Checkpoint, config: NetConfig, out: Path) -> Exported:
-    from safetensors.torch import save_file
+def _check_out(checkpoint: Path, to: Target, out: Path) -> None:
+    """Refuse to write over the checkpoint, or over a file that is no export."""
+    with suppress(OSError):  # one of the two is not there: nothing to lose, or nothing to read
+        if out.samefile(checkpoint):
+            raise TrainError(f"--out {out}: that is the --checkpoint itself; give another name")
+        if out.suffix != _SUFFIXES[to]:
+            raise TrainError(
+                f"--out {out}: already there, and --to {to} replaces only what ends in "
+                f"{_SUFFIXES[to]}; give another name"
+            )
 
-    if out.suffix != ".safetensors":
+
+def _to_timm(read: Checkpoint, config: NetConfig, out: Path) -> Exported:
+    if out.suffix != _SUFFIXES["timm"]:
         raise TrainError(f"--out {out}: timm reads safetensors; give it a name that ends so")
     name, arguments = timm_arguments(config.encoder)
     state, left = to_theirs(read.state, "timm")
     contiguous = {key: value.contiguous() for key, value in state.items()}
     described = {"architecture": name, "model_args": arguments}
     beside = out.with_suffix(".json")
-    _write(out, lambda path: save_file(contiguous, path, {"format": "pt"}))
+    _write(out, lambda path: _save_tensors(contiguous, path))
     _write(beside, lambda path: path.write_text(json.dumps(described, indent=2) + "\n"))
     words = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
     how = f'timm.create_model("{name}", checkpoint_path="{out}", {words})'
     return Exported((out, beside), how, tuple(left))
+
+
+def _save_tensors(state: dict[str, Tensor], path: Path) -> None:
+    """As safetensors, readable by whom any new file is: its own writer lets only the owner read."""
+    from safetensors.torch import save_file
+
+    path.unlink(missing_ok=True)
+    path.touch()
+    rights = stat.S_IMODE(path.stat().st_mode)
+    save_file(state, path, {"format": "pt"})
+    path.chmod(rights)
 
 
 def _to_croco(read: Checkpoint, config: NetConfig, out: Path) -> Exported:
@@ -151,9 +179,14 @@ def _write(path: Path, fill: Callable[[Path], object]) -> None:
 
 
 def _command(
-    checkpoint: Annotated[Path, typer.Option(help="a run's checkpoint, or one of CroCo's")],
+    checkpoint: Annotated[
+        Path,
+        typer.Option(
+            parser=local_path, metavar="PATH", help="a run's checkpoint, or one of CroCo's"
+        ),
+    ],
     to: Annotated[Target, typer.Option(help="timm: the encoder; croco: all that CroCo names")],
-    out: Annotated[Path, typer.Option(help="the file to write")],
+    out: Annotated[Path, typer.Option(parser=local_path, metavar="PATH", help="the file to write")],
     weights: Annotated[Weights, typer.Option(help="ema: the averaged weights")] = "model",
     debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
 ) -> int:

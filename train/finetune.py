@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mimic.layered import merged, parse_assignment
-from train.cli import run_command
+from train.cli import local_path, run_command
 from train.config import TrainConfig, load_train_config
 from train.data import NoSamplesError
 from train.engine import checkpoint
@@ -48,7 +48,14 @@ from train.pretrain import (
 )
 
 TaskName = Annotated[str, typer.Option(help=f"What for: {', '.join(TASKS)}.")]
-Out = Annotated[Path, typer.Option(help="The folder of both phases; the same line again goes on.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        parser=local_path,
+        metavar="PATH",
+        help="The folder of both phases; the same line again goes on.",
+    ),
+]
 OnlyEvaluate = Annotated[
     bool, typer.Option("--evaluate", help="Only measure the last checkpoint of OUT once more.")
 ]
@@ -56,8 +63,8 @@ OnlyEvaluate = Annotated[
 
 def finetune(
     task: TaskName,
-    shards: Shards,
     out: Out,
+    shards: Shards = None,
     recipe: Recipe = None,
     assignments: Assignments = None,
     where: WhereText = None,
@@ -139,6 +146,7 @@ def _measure(
         of = {
             "checkpoint": str(path.relative_to(out)),
             "shards": [part.url for part in config.data.sets],
+            "where": [part.where or config.data.where for part in config.data.sets],
         }
         told.result(result, write_result(out / "result.json", result, of))
 

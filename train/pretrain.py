@@ -11,22 +11,40 @@ from typing import Annotated, Any
 
 import typer
 
-from train.cli import run_command
-from train.config import load_train_config, recipe_names
+from train.cli import local_path, run_command
+from train.config import load_train_config, method_of_recipe, recipe_names
 from train.engine.say import Progress
 from train.engine.session import Asked, run_session
 from train.engine.world import World
+from train.errors import TrainError
 from train.methods import METHODS, method_of
 
 STOPPED = 130
 """Exit code of a run that was asked to stop and can go on."""
 
+_METHOD = "croco"
+"""What is learned where nothing says it."""
+
 Shards = Annotated[
-    list[str],
-    typer.Option(metavar="PLACE", help="A folder or address that `mimic mine` wrote; repeatable."),
+    list[str] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="A folder or address that `mimic mine` wrote; repeatable [default: the recipe's "
+        "data.sets].",
+    ),
 ]
-Out = Annotated[Path, typer.Option(help="The run's folder; the same line again goes on.")]
-MethodName = Annotated[str, typer.Option(help=f"What is learned: {', '.join(METHODS)}.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        parser=local_path, metavar="PATH", help="The run's folder; the same line again goes on."
+    ),
+]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What is learned: {', '.join(METHODS)} [default: the recipe's, or {_METHOD}]."
+    ),
+]
 Recipe = Annotated[
     str | None,
     typer.Option(help=f"{', '.join(recipe_names())}, or a YAML file [default: the method's]."),
@@ -41,7 +59,12 @@ WhereText = Annotated[
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples a step, over all ranks.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Of every draw.")]
 Init = Annotated[
-    Path | None, typer.Option(help="First weights: a checkpoint of ours, CroCo, MAE or MIMIC.")
+    Path | None,
+    typer.Option(
+        parser=local_path,
+        metavar="PATH",
+        help="First weights: a checkpoint of ours, CroCo, MAE or MIMIC.",
+    ),
 ]
 LimitSteps = Annotated[
     int | None, typer.Option(min=1, help="Stop after so many; the schedule stays as it is.")
@@ -59,9 +82,9 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
 def pretrain(
-    shards: Shards,
     out: Out,
-    method: MethodName = "croco",
+    shards: Shards = None,
+    method: MethodName = None,
     recipe: Recipe = None,
     assignments: Assignments = None,
     where: WhereText = None,
@@ -85,7 +108,7 @@ def pretrain(
     """
     del debug  # read where errors are said
     overrides = overrides_of(shards, where, batch, seed, device)
-    name = method_of(method, METHODS).name
+    name = _method_of_run(method, recipe)
     config = load_train_config(name, recipe, overrides, tuple(assignments or ()))
     asked = Asked(out, init, limit_steps, overfit_batches, force_resume)
 
@@ -95,12 +118,28 @@ def pretrain(
     return 0 if run_session(config, asked, progress) else STOPPED
 
 
+def _method_of_run(asked: str | None, recipe: str | None) -> str:
+    """The method that was asked for, or that of the recipe."""
+    if asked is not None:
+        return method_of(asked, METHODS).name
+    told = _METHOD if recipe is None else method_of_recipe(recipe) or _METHOD
+    if told not in METHODS:
+        raise TrainError(
+            f"--recipe {recipe}: its method is {told}; pretraining knows {', '.join(METHODS)}"
+        )
+    return told
+
+
 def overrides_of(
-    shards: list[str], where: str | None, batch: int | None, seed: int | None, device: str | None
+    shards: list[str] | None,
+    where: str | None,
+    batch: int | None,
+    seed: int | None,
+    device: str | None,
 ) -> dict[str, Any]:
     """What the options say, as values of the config; those not given say nothing."""
-    data = {"sets": [{"url": url} for url in shards], "where": where}
-    values = {"data": _given(data), "batch": batch, "seed": seed}
+    data = _given({"sets": [{"url": url} for url in shards or ()] or None, "where": where})
+    values = {"data": data or None, "batch": batch, "seed": seed}
     return _given(values) | ({} if device is None else {"hardware": {"device": device}})
 
 

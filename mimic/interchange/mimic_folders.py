@@ -156,7 +156,7 @@ def _check_fits(meta: dict[str, Any], key: str) -> None:
     if sizes != [PEER_SIZE, PEER_SIZE] or meta["patch_size"] != PEER_PATCH:
         raise MimicError(
             f"pair {key}: pictures {sizes} with patches of {meta['patch_size']}, MIMIC's layout "
-            "means 224 x 224 and 16: mine with --preset mimic, or export with any_size"
+            "means 224 x 224 and 16: mine with --preset mimic, or export with --any-size"
         )
 
 

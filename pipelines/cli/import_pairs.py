@@ -48,14 +48,20 @@ def import_pairs(
     )
     from mimic.interchange import import_mimic
     from mimic.storage import Storage
+    from pipelines.split import one_sided_note, split_counts, split_words
 
     def skipped(folder: str, why: str) -> None:
         if not quiet:
             say.notes().print(f"skipped: {why}", markup=False)
 
-    manifest = import_mimic(Storage(source), Storage(out), settings, on_skip=skipped)
+    target = Storage(out)
+    manifest = import_mimic(Storage(source), target, settings, on_skip=skipped)
+    if note := one_sided_note(target, manifest, out):
+        say.notes().print(f"note: {note}", markup=False)
     if as_json:
-        say.document({"out": out, "counts": manifest.counts, "shards": len(manifest.shards)})
+        document = {"out": out, "counts": manifest.counts, "shards": len(manifest.shards)}
+        say.document(document | {"splits": split_counts(manifest)})
     elif not quiet:
-        say.results().print(f"{out}: {manifest.counts['samples']} pairs imported", markup=False)
+        count, split = manifest.counts["samples"], split_words(manifest)
+        say.results().print(f"{out}: {count} pairs imported{split}", markup=False)
     return 0

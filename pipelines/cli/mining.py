@@ -58,6 +58,8 @@ def say_result(out: str, result: MineResult, as_json: bool, quiet: bool) -> int:
 
 
 def _document(out: str, result: MineResult) -> dict[str, Any]:
+    from pipelines.split import split_counts
+
     failed = [dataclasses.asdict(failure) for failure in result.failed]
     for failure in failed:
         del failure["traceback"]
@@ -71,4 +73,5 @@ def _document(out: str, result: MineResult) -> dict[str, Any]:
         "failed": failed,
         "skipped": [dataclasses.asdict(skipped) for skipped in result.skipped],
         "shards": len(result.manifest.shards) if result.manifest else 0,
+        "splits": split_counts(result.manifest) if result.manifest else {},
     }

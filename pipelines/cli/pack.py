@@ -33,8 +33,9 @@ def pack(
     """
     from mimic.storage import Storage
     from pipelines.pack import not_stored_note
+    from pipelines.split import one_sided_note, split_counts, split_words
 
-    source = Storage(shards)
+    source, target = Storage(shards), Storage(out)
     mined = _mined_config(source)
     settings = o.config_of(
         config,
@@ -45,15 +46,17 @@ def pack(
         val_share=val_share,
         samples_per_shard=samples_per_shard,
     )
-    manifest = _packed(source, Storage(out), mined, settings)
-    note = not_stored_note(manifest)
-    if note:
-        say.notes().print(f"note: {note}", markup=False)
+    manifest = _packed(source, target, mined, settings)
+    for note in (not_stored_note(manifest), one_sided_note(target, manifest, shards)):
+        if note:
+            say.notes().print(f"note: {note}", markup=False)
     if as_json:
-        say.document({"out": out, "counts": manifest.counts, "shards": len(manifest.shards)})
+        document = {"out": out, "counts": manifest.counts, "shards": len(manifest.shards)}
+        say.document(document | {"splits": split_counts(manifest)})
     elif not quiet:
         count = manifest.counts.get("samples", 0)
-        say.results().print(f"{count} pairs in {out}, of those in {shards}", markup=False)
+        split = split_words(manifest)
+        say.results().print(f"{count} pairs in {out}, of those in {shards}{split}", markup=False)
     return 0
 
 

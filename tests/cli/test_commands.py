@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mimic.shards.layout import split_of
 from mimic.shards.reader import Shards
 from pipelines.cli import run
 
@@ -59,6 +60,7 @@ def test_mine_says_what_it_did_and_repeats_nothing(document, tiny_videos: Path, 
     first = document(*line)
     assert first["counts"]["samples"] > 0
     assert (first["done"], first["failed"], first["shards"]) == (1, [], 1)
+    assert first["splits"] == {"train": first["counts"]["samples"], "val": 0}
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "o").glob("*.tar")}
     again = document(*line)
     assert again["counts"] == first["counts"]
@@ -88,6 +90,25 @@ def test_pack_selects_again_and_keeps_the_rest_of_the_config(
     config = Shards(tmp_path / "o").manifest.config
     assert config["overlap"]["high"] == middle
     assert config["image"] == there.manifest.config["image"]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_pack_says_what_is_held_out(
+    document, tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    """All pairs of the one scene fall to one split; the seed decides which."""
+    pairs = len(Shards(tiny_shards))
+    (scene,) = set(Shards(tiny_shards).index(columns=["scene"])["scene"].to_pylist())
+    seed = next(seed for seed in range(99) if split_of(scene, seed, 0.4) == split)
+    out, options = tmp_path / "o", ["--seed", str(seed), "--val-share", "0.4"]
+    assert run(["pack", str(tiny_shards), "--out", str(out), *options]) == 0
+    said = capsys.readouterr()
+    counts = {"train": 0, "val": 0} | {split: pairs}
+    assert f": {counts['train']} to train on, {counts['val']} held out\n" in said.out
+    wanted = "note: nothing is held out, for of 1 scene none fell to val: `mimic pack"
+    assert (wanted in said.err) == (split == "train")
+    assert ("nothing is left to train on" in said.err) == (split == "val")
+    assert document("pack", tiny_shards, "--out", out, *options)["splits"] == counts
 
 
 def test_kept_parts_can_be_loosened(document, tiny_videos: Path, tmp_path: Path) -> None:
@@ -136,6 +157,7 @@ def test_export_and_import_bring_the_pairs_back(document, tiny_videos: Path, tmp
     exported = document("export", tmp_path / "o", "--out", tmp_path / "e")
     assert exported["pairs"] == mined["counts"]["samples"] > 0
     imported = document("import", "--source", tmp_path / "e", "--out", tmp_path / "i")
+    assert imported["splits"] == {"train": exported["pairs"], "val": 0}
     assert imported["counts"]["samples"] == exported["pairs"]
     listed = document("export", tmp_path / "i", "--out", tmp_path / "c", "--layout", "croco")
     assert len((tmp_path / "c" / "pairs.txt").read_text().splitlines()) == listed["pairs"]

@@ -16,6 +16,7 @@ from mimic.errors import MimicError, StorageError
 from mimic.unit import run_unit
 from pipelines.events import Attempted, Event, Finished, Note, Packing, Planned
 from pipelines.mine import MineResult, Slice, mine, retry
+from pipelines.split import split_counts
 
 UNITS = 6
 
@@ -312,3 +313,27 @@ def test_to_an_object_store_the_log_goes_where_it_is_told(photos: Path, tmp_path
     assert len(log.read_text().splitlines()) == UNITS + 3
     again = mine(str(photos), out, config_of(), mine_unit=Mine())
     assert again.message.startswith("nothing to do")
+
+
+@pytest.mark.parametrize(
+    ("share", "words", "note"),
+    [
+        (0.0, "", ""),
+        (0.5, ": {train} to train on, {val} held out", ""),
+        (1e-9, ": 6 to train on, 0 held out", "nothing is held out, for of 6 scenes none fell to"),
+        (1 - 1e-9, ": 0 to train on, 6 held out", "nothing is left to train on, for of 6 scenes"),
+    ],
+)
+def test_what_is_held_out_is_said(run: Run, share: float, words: str, note: str) -> None:
+    config = config_of(f"pack.val_share={share}")
+    result = run(config)
+    assert result.exit_code == 0
+    assert result.manifest is not None
+    counts = split_counts(result.manifest)
+    assert sum(counts.values()) == UNITS
+    assert result.message == f"6 units, 6 pairs in {run.out}{words.format(**counts)}"
+    assert [text.startswith(note) for text in run.notes()] == ([True] if note else [])
+    assert run(config).message == f"nothing to do: 6 units, 6 pairs in the shards{words}".format(
+        **counts
+    )
+    assert len(run.notes()) == bool(note)  # said again

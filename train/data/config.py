@@ -109,6 +109,8 @@ class ColourConfig(Strict):
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"{name} must be a rising range from 0 on, not {(low, high)}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be above 0, not {self.std}")
         return self
 
 

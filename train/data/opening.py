@@ -15,7 +15,7 @@ from schemas import SchemaError
 from train.data.cache import ShardCache, default_folder
 from train.data.config import CacheConfig, DataConfig, SetConfig
 from train.data.folders import FolderSet, find_pairs
-from train.data.index import read_index
+from train.data.index import NoSamplesError, read_index
 from train.data.order import Order
 from train.data.pairs import PairSet, ShardSet, Singles
 from train.data.plain import PlainSet, find_plain
@@ -106,6 +106,32 @@ def open_sets(config: DataConfig, split: str, wanted: Wanted | None = None) -> D
     return DataSets(sets, tuple(w for w in weights if w is not None) or None)
 
 
+def open_held_out(
+    config: DataConfig, wanted: Wanted | None = None
+) -> tuple[DataSets | None, tuple[str, ...]]:
+    """The held-out samples of all sets that have some, as one pool, each as often as any other.
+
+    Args:
+        config: what is read.
+        wanted: see :func:`open_sets`.
+
+    Returns:
+        The sets, None where no set has any; and why others have none, a sentence each.
+
+    Raises:
+        TrainError: a set is not there, or is not what its manifest says.
+    """
+    found: list[PairSet] = []
+    without: list[str] = []
+    for part in config.sets:
+        alone = config.model_copy(update={"sets": (part.model_copy(update={"weight": None}),)})
+        try:
+            found += open_sets(alone, "val", wanted).sets
+        except NoSamplesError as error:
+            without.append(str(error))
+    return (DataSets(tuple(found), None) if found else None), tuple(without)
+
+
 def _shards(part: SetConfig, config: DataConfig, split: str, wanted: Wanted) -> PairSet:
     shards = Shards(part.url)
     conditions = [where for where in (config.where, part.where) if where is not None]
@@ -135,23 +161,23 @@ def _cache(config: CacheConfig, storage: Storage, total: int) -> ShardCache:
     return cache
 
 
-def _folders(part: SetConfig, _config: DataConfig, split: str, wanted: Wanted) -> PairSet:
-    _refuse_where(part)
+def _folders(part: SetConfig, config: DataConfig, split: str, wanted: Wanted) -> PairSet:
+    _refuse_where(part, config)
     storage = Storage(part.url)
     return FolderSet(storage, find_pairs(storage, split, part.val_share), wanted)
 
 
 def _plain(part: SetConfig, config: DataConfig, split: str, wanted: Wanted) -> PairSet:
-    _refuse_where(part)
+    _refuse_where(part, config)
     cache = partial(_cache, config.cache)
     return PlainSet(find_plain(part.url, part.pictures, split, part.val_share, cache), wanted)
 
 
-def _refuse_where(part: SetConfig) -> None:
-    if part.where is not None:
+def _refuse_where(part: SetConfig, config: DataConfig) -> None:
+    if (where := part.where or config.where) is not None:
         raise TrainError(
-            f"{part.url}: layout {part.layout} has no index to choose from; leave out its "
-            f"where={part.where!r}"
+            f"{part.url}: layout {part.layout} has no index to choose from; leave out "
+            f"{'its where=' if part.where else '--where '}{where!r}"
         )
 
 

@@ -9,37 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from train.config import TrainConfig
-from train.data import DataSets, Order
-from train.data.order import Numbers
+from train.data import DataSets
+from train.data.once import once
 from train.engine.loading import loader_of
 from train.engine.numerics import autocast
 from train.engine.views import views_of
 from train.engine.world import World
 from train.errors import TrainError
 from train.methods.base import Method, Views
-
-
-@dataclass(frozen=True)
-class Once(Order):
-    """Samples by number; the last batch is filled up with the first samples."""
-
-    @property
-    def steps(self) -> int:
-        """Until all have been seen."""
-        return -(-len(self) // self.batch)
-
-    def places(self, step: int) -> Numbers:
-        """(batch,) int64, rising without end: those of all samples and beyond."""
-        return step * self.batch + np.arange(self.batch)
-
-    def indices(self, step: int) -> Numbers:
-        """The samples of a step."""
-        return self.places(step) % len(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,22 +51,21 @@ def table_of(
     Raises:
         TrainError: there are fewer samples than processes, or too many cannot be read.
     """
-    batch = min(config.batch, len(held_out)) // world.size * world.size
-    if batch == 0:
+    order = once(held_out.sizes, config.batch, world.size)
+    if order is None:
         raise TrainError(f"{len(held_out)} held-out samples for {world.size} processes: use fewer")
-    order = Once(held_out.sizes, None, 0, batch)
     rows, read = torch.zeros(0), torch.zeros(len(held_out), device=world.device)
-    share = slice(world.rank * batch // world.size, (world.rank + 1) * batch // world.size)
     loader = loader_of(world, config, held_out, order, config.data.views.plain())
     for given in loader.batches(0, order.steps):
-        places = torch.from_numpy(order.places(given.step)[share])
+        numbers = torch.from_numpy(order.of_rank(given.step, world.rank, world.size))
         # Not those seen again to fill up a batch, nor what stands in for the unreadable.
-        mine = given.numbers == places
+        mine = torch.from_numpy(order.first_time(given.step, world.rank, world.size))
+        mine &= given.numbers == numbers
         views = views_of(given, method, config, world.device, train=False)
         with autocast(config.numerics.precision, world.device):
             found = row(views).double()
         if not len(rows):
             rows = found.new_zeros(len(held_out), found.shape[1])
-        rows[places[mine]] = found[mine.to(world.device)]
-        read[places[mine]] = 1
+        rows[numbers[mine]] = found[mine.to(world.device)]
+        read[numbers[mine]] = 1
     return Table(world.summed(rows).cpu(), world.summed(read).cpu() > 0)

@@ -26,7 +26,7 @@ from train.engine.optimiser import set_rate
 from train.engine.peak import measured_peak
 from train.engine.run import Run
 from train.engine.schedule import rate_at
-from train.engine.validate import draw, validation
+from train.engine.validate import HeldOut, draw, validation
 from train.errors import TrainError
 from train.methods.base import Outcome
 
@@ -44,7 +44,7 @@ class Told:
     stop: bool = False
 
 
-def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], say: Say) -> bool:
+def train(run: Run, loader: Loader, held_out: HeldOut | None, sinks: list[Sink], say: Say) -> bool:
     """Train from ``run.step`` to ``run.total``; whether it got there.
 
     On SIGTERM or Ctrl-C the step is finished, a checkpoint written, and False returned.
@@ -60,7 +60,7 @@ def train(run: Run, loader: Loader, held_out: Loader | None, sinks: list[Sink], 
                 _share_bad(run, loader)
             if held_out is not None and due(config.report.validate_every):
                 _tell(run, _validated(run, held_out), sinks, say)
-                _share_bad(run, held_out)
+                _share_bad(run, held_out.loader)
             stop = run.world.any(told.stop)
             if stop or due(config.checkpoint.every):
                 save(run)
@@ -116,13 +116,22 @@ def _count_skipped(run: Run, batch: Batch, outcome: Outcome) -> None:
         raise TrainError(
             f"step {run.step - 1}: loss or gradient is not finite, step {run.skipped} of this run "
             f"where that is so (numerics.nan_budget: {budget}); {_blamed(bad, run.config.batch)}; "
-            "the last checkpoint is whole: --force-resume goes on from it with other values, or "
-            "begin again in another --out"
+            + _way_on(run)
         )
     if run.world.is_main:
         _log.warning(
             "step %d: not finite, skipped; %s", run.step - 1, _blamed(bad, run.config.batch)
         )
+
+
+def _way_on(run: Run) -> str:
+    again = "begin again in another --out"
+    if checkpoint.latest(run.out / "checkpoints") is None:
+        return f"there is no checkpoint yet: {again}, with other values"
+    return (
+        "the last checkpoint is whole: --force-resume goes on from it with other values, or "
+        + again
+    )
 
 
 def _blamed(bad: list[str], batch: int) -> str:
@@ -156,11 +165,10 @@ def save(run: Run) -> None:
     run.world.wait()
 
 
-def _validated(run: Run, held_out: Loader) -> dict[str, float]:
-    values = validation(run, held_out.batches(0))
+def _validated(run: Run, held_out: HeldOut) -> dict[str, float]:
+    values = validation(run, held_out)
     if run.config.report.pictures:  # on all ranks: FSDP computes together
-        first = next(iter(held_out.batches(0)))
-        draw(run, first, run.out / "pictures" / f"step-{run.step:08d}.png")
+        draw(run, held_out.few(), run.out / "pictures" / f"step-{run.step:08d}.png")
     return values
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig
-from train.data import Wanted, open_sets
+from train.data import NoSamplesError, Wanted, open_held_out
 from train.engine import checkpoint, parallel
 from train.engine.evaluate import table_of
 from train.engine.numerics import set_up
@@ -40,7 +40,9 @@ def measured(world: World, path: Path, now: TrainConfig) -> PoseResult:
     state = checkpoint.load(path)
     config = _as_trained(state, now)
     set_up(config)
-    held_out = open_sets(config.data, "val", Wanted(geometry=True, covis=False, corr=False))
+    held_out, without = open_held_out(config.data, Wanted(covis=False, corr=False))
+    if held_out is None:
+        raise NoSamplesError("; ".join(without))
     try:
         method = _method(state, config, world)
         table = table_of(world, config, held_out, method, _row(method))

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from mimic.layered import validated
 from train.config import TrainConfig
-from train.engine.checkpoint import latest
+from train.engine.checkpoint import latest, steps_in
+from train.engine.given import check_data
 from train.engine.say import Progress
-from train.engine.session import Asked, check_data, session_in
+from train.engine.session import Asked, session_in
 from train.engine.world import World
 from train.errors import TrainError
 from train.methods import method_of
@@ -63,9 +64,14 @@ def run_phases(
     for phase, config in configs.items():
         said, out = progress(phase), asked.out / phase.folder
         said.note(f"phase {phase.folder}: {phase.trains}")
-        if init is None:
+        if init is None and latest(out / "checkpoints") is None:
             said.note("no --init: from scratch, all weights are drawn at random")
-        ended = session_in(world, config, dataclasses.replace(asked, out=out, init=init), said)
+        now = dataclasses.replace(asked, out=out, init=init)
+        if phase is HEAD and latest(asked.out / ALL.folder / "checkpoints") is not None:
+            # The second phase has begun with its last weights.
+            said.note(f"it stays as it is, for {ALL.folder} has begun with it")
+            now = dataclasses.replace(now, limit_steps=steps_in(out / "checkpoints")[-1])
+        ended = session_in(world, config, now, said)
         if ended.stop_asked or not ended.whole:
             return None
         init = latest(out / "checkpoints")
@@ -89,7 +95,8 @@ def network_of(config: TrainConfig, asked: Asked, sizes_said: str | None) -> Net
     options = validated(method_of(config.method).Options, config.options)
     assert isinstance(options, NetOptions)
     path = latest(asked.out / HEAD.folder / "checkpoints") or asked.init
-    known = read_checkpoint(path).config if asked.init is not None and path is not None else None
+    tells = path is not None and (asked.init is not None or sizes_said is None)
+    known = read_checkpoint(path).config if tells and path is not None else None
     if known is None:
         width, height = config.data.views.size
         sized = {**options.encoder, "image_size": [height, width]}

@@ -147,8 +147,23 @@ def resume(run: Run, force: bool) -> bool:
     state = checkpoint.load(path)  # to the CPU: a GPU might not hold all of it twice
     if not force:
         _check_same(run, state, path)
+    _check_network(run, state, path)
     run.restore(state)
     return True
+
+
+def _check_network(run: Run, state: dict[str, Any], path: Path) -> None:
+    """A run goes on with its own network, whatever is forced."""
+    then = {name: tuple(value.shape) for name, value in state["model"].items()}
+    now = {name: tuple(value.shape) for name, value in run.method.state_dict().items()}
+    differs = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    if differs:
+        name = differs[0]
+        raise TrainError(
+            f"{path}: is of another network, {len(differs)} of its weights differ ({name}: "
+            f"{then.get(name, 'none')} -> {now.get(name, 'none')}); use another --out, and --init "
+            f"{path} to begin with what fits"
+        )
 
 
 def _check_same(run: Run, state: dict[str, Any], path: Path) -> None:

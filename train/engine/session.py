@@ -7,27 +7,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 
 from train.config import TrainConfig
-from train.data import DataSets, Loader, Order, Wanted, open_sets
-from train.data.index import NoSamplesError
+from train.data import DataSets, Order
+from train.data.once import once
 from train.data.order import Numbers
 from train.engine.alone import alone
 from train.engine.begun import Begun
 from train.engine.checkpoint import latest
+from train.engine.given import Given, given
 from train.engine.loading import loader_of
 from train.engine.loop import train
 from train.engine.metrics import Sink, sinks
 from train.engine.numerics import set_up
 from train.engine.run import Run, put_together, resume
 from train.engine.say import Progress
+from train.engine.validate import HeldOut
 from train.engine.world import World, joined
-from train.errors import TrainError
 from train.files import whole, written_to
-from train.methods import build_method, method_of
+from train.methods import build_method
 from train.methods.base import Method
 from train.models.load import initialise_from
 
@@ -69,34 +69,24 @@ def session_in(world: World, config: TrainConfig, asked: Asked, said: Progress) 
     """Train in a world that is joined already: for commands of several sessions."""
     set_up(config)
     with ExitStack() as open_now:
-        data, held_out = open_now.enter_context(_data(config))
-        order = _order(data, config, asked.overfit_batches)
+        found = open_now.enter_context(given(config))
+        order = _order(found.data, config, asked.overfit_batches)
         order.of_rank(0, world.rank, world.size)  # what it refuses, it refuses before any writing
         open_now.enter_context(alone(world, asked.out))
-        run = _ready(config, asked, world, (data, order), said)
-        loader = loader_of(world, config, data, order, config.data.views)
-        val_loader = _val_loader(run, held_out, said)
+        run = _ready(config, asked, world, (found.data, order), said)
+        loader = loader_of(world, config, found.data, order, config.data.views)
+        held_out = _held_out(run, found, said)
         with _sinks(run) as places:
-            ended = train(run, loader, val_loader, places, said)
+            ended = train(run, loader, held_out, places, said)
         said.note(
             f"done: {run.step} steps; the last checkpoint is in {run.out / 'checkpoints'}"
             if ended
             else f"stopped after {run.step} of {run.total} steps: the same line again goes on"
         )
-        for bad in (loader.bad, None if val_loader is None else val_loader.bad):
+        for bad in (loader.bad, None if held_out is None else held_out.loader.bad):
             if bad is not None and bad.keys:
                 said.note(f"left out, for they cannot be read: {bad} (see: `mimic verify`)")
         return Ended(ended, run.stop_asked)
-
-
-def check_data(config: TrainConfig) -> None:
-    """Whether the data hold what a session would ask of them; a session does so, too.
-
-    Raises:
-        TrainError: they do not.
-    """
-    with _data(config):
-        pass
 
 
 @dataclass(frozen=True)
@@ -129,57 +119,6 @@ def _sinks(run: Run) -> Iterator[list[Sink]]:
             place.close()
 
 
-@contextmanager
-def _data(config: TrainConfig) -> Iterator[tuple[DataSets, DataSets | None]]:
-    """The training set, and the held-out one where there is one."""
-    method = method_of(config.method)
-    labelled = method.reads_labels(config.options)
-    cut = labelled and config.data.views.crop != "squash"  # labels then need their depth
-    wanted = Wanted(geometry=cut or method.posed, covis=labelled, corr=False, depth=cut)
-    data = open_sets(config.data, "train", wanted)
-    if method.posed:
-        _check_posed(data, config)
-    if labelled:
-        _check_labelled(data, config)
-    held_out = None
-    if config.report.validate_batches and config.report.validate_every:
-        try:
-            held_out = open_sets(config.data, "val", wanted)
-        except NoSamplesError:
-            held_out = None  # said later: a data set without held-out pairs is no error
-    if method.singles:
-        data, held_out = data.singles(), None if held_out is None else held_out.singles()
-    try:
-        yield data, held_out
-    finally:
-        data.close()
-        if held_out is not None:
-            held_out.close()
-
-
-def _check_labelled(data: DataSets, config: TrainConfig) -> None:
-    """Without labels all pixels are unknown, and a run would learn nothing and not say so."""
-    for part, source in zip(data.sets, config.data.sets, strict=True):
-        if part.load(0).covis is None:
-            raise TrainError(
-                f"--shards {source.url}: has no co-visibility labels, which {config.method} learns "
-                "from; label them with `mimic label`, or mine with --set labels.covis=true"
-                + method_of(config.method).or_without_labels
-            )
-
-
-def _check_posed(data: DataSets, config: TrainConfig) -> None:
-    """Without poses there is nothing to learn."""
-    for part, source in zip(data.sets, config.data.sets, strict=True):
-        geometry = part.load(0).geometry
-        if geometry is None or not np.isfinite(geometry.cam_to_world).all():
-            raise TrainError(
-                f"--shards {source.url}: has no camera poses in metres, which {config.method} "
-                "learns from; mine scenes or sequences with poses, or give videos poses with "
-                "`mimic reconstruct`"
-            )
-
-
 def _ready(
     config: TrainConfig, asked: Asked, world: World, given: tuple[DataSets, Order], said: Progress
 ) -> Run:
@@ -201,7 +140,7 @@ def _ready(
         f"{world.size} x {world.device.type}"
         + (f"; goes on after step {run.step}" if resumed else "")
     )
-    if world.is_main:
+    if world.is_main and run.step < run.total:  # or nothing will be done as it says
         _write_config(run)
     return run
 
@@ -221,14 +160,19 @@ def _write_config(run: Run) -> None:
         file.write_text(plain)
 
 
-def _val_loader(run: Run, held_out: DataSets | None, said: Progress) -> Loader | None:
-    """Batches of held-out pairs: as large as those of training, or as there are pairs."""
-    if run.config.report.validate_batches == 0:
+def _held_out(run: Run, found: Given, said: Progress) -> HeldOut | None:
+    """What is held out, to be looked at now and then; what has no part in it is said."""
+    config, world = run.config, run.world
+    if not (config.report.validate_batches and config.report.validate_every):
         return None
-    size = run.world.size
-    batch = 0 if held_out is None else min(run.config.batch, len(held_out)) // size * size
-    if held_out is None or batch == 0:
-        said.note("no validation: the data set holds nothing out (mimic pack --val-share)")
+    for why in found.without:
+        said.note(f"no validation: {why}" if found.held_out is None else f"not validated on: {why}")
+    if found.held_out is None:
         return None
-    order = held_out.order(0, batch)
-    return loader_of(run.world, run.config, held_out, order, run.config.data.views.plain())
+    order = once(found.held_out.sizes, config.batch, world.size)
+    if order is None:
+        count = len(found.held_out)
+        said.note(f"no validation: {count} held-out samples for {world.size} processes")
+        return None
+    loader = loader_of(world, config, found.held_out, order, config.data.views.plain())
+    return HeldOut(loader, order)

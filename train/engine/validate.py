@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from train.data.batch import Batch
+from train.data.loader import Loader
+from train.data.once import Once
 from train.engine.metrics import means
 from train.engine.run import Run
 from train.errors import TrainError
@@ -18,9 +21,22 @@ from train.files import whole
 from train.methods.base import Outcome, Views, shuffled_reference
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Held-out samples, and the pass in which they are looked at."""
+
+    loader: Loader
+    order: Once
+
+    def few(self) -> Batch:
+        """The first of them."""
+        (batch,) = self.loader.batches(0, 1)
+        return batch
+
+
 @torch.no_grad()
-def validation(run: Run, batches: Iterable[Batch]) -> dict[str, float]:
-    """Means over held-out pairs; every rank works on its own and they are added up.
+def validation(run: Run, held_out: HeldOut) -> dict[str, float]:
+    """Means over held-out pairs, each seen once; every rank works on its own.
 
     ``val_loss``; ``val_loss_shuffled``, where each view 1 is given the view 2 of another sample:
     a method that uses its reference is worse at that; and what the method measures.
@@ -28,11 +44,14 @@ def validation(run: Run, batches: Iterable[Batch]) -> dict[str, float]:
     method = run.evaluated.eval()
     right: dict[str, Tensor] = {}
     wrong: dict[str, Tensor] = {}
-    for batch in islice(batches, run.config.report.validate_batches):
+    order, world = held_out.order, run.world
+    steps = min(run.config.report.validate_batches, order.steps)
+    for batch in held_out.loader.batches(0, steps):
         views = run.views(batch, train=False)
-        _add(right, _measured(run, views))
+        counted = order.first_time(batch.step, world.rank, world.size)
+        _add(right, _measured(run, views, counted))
         if views.images.shape[1] > 1 and len(views.numbers) > 1:
-            _add(wrong, _measured(run, shuffled_reference(views)))
+            _add(wrong, _measured(run, shuffled_reference(views), counted))
     method.train()
     found = {f"val_{name}": value for name, value in method.told(_means(run, right)).items()}
     if wrong:
@@ -40,10 +59,10 @@ def validation(run: Run, batches: Iterable[Batch]) -> dict[str, float]:
     return dict(sorted(found.items()))
 
 
-def _measured(run: Run, views: Views) -> dict[str, Tensor]:
+def _measured(run: Run, views: Views, counted: NDArray[np.bool_]) -> dict[str, Tensor]:
     with run.stepper.autocast():
         outcome: Outcome = run.evaluated(views)
-    return outcome.sums()
+    return outcome.of(torch.from_numpy(counted).to(views.images.device)).sums()
 
 
 def _add(sums: dict[str, Tensor], more: dict[str, Tensor]) -> None:

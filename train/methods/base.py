@@ -57,6 +57,11 @@ class Outcome:
         """What is minimised."""
         return self.losses.mean()
 
+    def of(self, chosen: Tensor) -> Outcome:
+        """Of some of the samples, (B,) bool."""
+        measures = {name: values[chosen] for name, values in self.measures.items()}
+        return Outcome(self.losses[chosen], measures)
+
     def sums(self) -> dict[str, Tensor]:
         """Of the loss and each measure (2,) float64: the sum, and over how many samples."""
         losses = self.losses.double()

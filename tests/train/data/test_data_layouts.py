@@ -252,7 +252,10 @@ def test_mined_shards_are_such_tars_too(tmp_path: Path) -> None:
             {"pictures": ["x.jpg", "b.jpg"]},
             r"no sample has both x\.jpg and b\.jpg .*a\.jpg, b\.jpg",
         ),
-        ({"pictures": ["a.jpg", "b.jpg"], "where": "overlap < 1"}, "no index to choose from"),
+        (
+            {"pictures": ["a.jpg", "b.jpg"], "where": "overlap < 1"},
+            r"no index to choose from; leave out its where='overlap < 1'",
+        ),
     ],
 )
 def test_wrong_options_are_said_in_a_sentence(tmp_path: Path, values, says) -> None:

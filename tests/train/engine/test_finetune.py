@@ -31,7 +31,7 @@ from train.config import TrainConfig, load_train_config
 from train.data import Wanted, open_sets
 from train.data.pairs import ShardSet
 from train.data.sample import CorruptError
-from train.engine import loop
+from train.engine import checkpoint, loop
 from train.engine.evaluate import table_of
 from train.errors import TrainError
 from train.export import export
@@ -172,13 +172,31 @@ def test_a_whole_run_is_only_measured_again(shards, undisturbed, monkeypatch, ca
     assert _figures(undisturbed) == before
 
 
-def test_more_steps_of_the_first_phase_do_not_pass_under_the_second(shards, tmp_path, capsys):
+def test_with_more_steps_the_second_phase_goes_on_and_the_first_stays(shards, tmp_path, capsys):
     assert tune(shards, tmp_path / "run", "--limit-steps", "1") == 0
-    assert [s.name for s in sorted((tmp_path / "run" / "1-head" / "checkpoints").iterdir())] == [
-        "step-00000001.pt"
-    ]
-    assert tune(shards, tmp_path / "run", "--limit-steps", "2") == WRONG
-    assert "--init (step-00000001.pt" in capsys.readouterr().err
+    assert tune(shards, tmp_path / "run", "--limit-steps", "2") == 0
+    steps = [checkpoint.steps_in(tmp_path / "run" / p / "checkpoints") for p in ("1-head", "2-all")]
+    assert steps == [[1], [1, 2]]
+    said = capsys.readouterr().err
+    assert "it stays as it is, for 2-all has begun with it" in said
+    assert said.count("from scratch") == 1
+    assert tune(shards, tmp_path / "run", "--limit-steps", "1") == 0, "and the first line still"
+
+
+def test_a_run_that_goes_on_has_its_network_without_its_first_weights(shards, tmp_path, capsys):
+    first = tmp_path / "first"
+    assert run(config_of(shards), first, limit_steps=2)  # cosine positions; the recipe's are RoPE
+    begun = ["--init", str(checkpoint.latest(first / "checkpoints")), "--limit-steps", "1"]
+    assert tune(shards, tmp_path / "run", *begun) == 0
+    assert tune(shards, tmp_path / "run", "--limit-steps", "2") == 0
+    assert "from scratch" not in capsys.readouterr().err
+
+
+def test_a_result_says_which_pairs_it_is_of(shards, tmp_path):
+    assert tune(shards, tmp_path / "run", "--limit-steps", "1") == 0
+    assert _figures(tmp_path / "run")["where"] == [None]
+    assert tune(shards, tmp_path / "run", "--evaluate", "--where", "overlap > 0") == 0
+    assert _figures(tmp_path / "run")["where"] == ["overlap > 0"]
 
 
 @pytest.mark.parametrize("parallel", [pytest.param("ddp", marks=pytest.mark.slow), "fsdp"])

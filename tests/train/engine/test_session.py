@@ -26,11 +26,14 @@ from runs import (
 )
 
 from train.config import TrainConfig
-from train.data import open_sets
+from train.data import open_held_out, open_sets
 from train.engine import checkpoint
 from train.engine.peak import measured_peak, seconds
+from train.engine.say import Progress
+from train.engine.session import Asked, run_session
 from train.errors import TrainError
 from train.methods import METHODS
+from train.methods.base import Outcome
 
 LEARNT = ("model", "ema", "optimiser", "step")
 
@@ -156,6 +159,60 @@ def test_an_average_that_is_first_asked_for_begins_with_the_weights_there_are(sh
     average = state_after(out, 5)["ema"]
     for name, value in weights.items():
         torch.testing.assert_close(average[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_another_network_cannot_be_forced_on_a_run(shards, tmp_path):
+    out = tmp_path / "run"
+    assert run(config_of(shards), out, limit_steps=2)
+    deeper = {**NET, "encoder": {**NET["encoder"], "depth": 2}}
+    says = r"another network, \d+ of its weights differ \(net\.enc_blocks\.1\..*: none -> .*--init"
+    for config in (config_of(shards, options=deeper), config_of(shards, "alligat0r")):
+        with pytest.raises(TrainError, match=says if config.method == "croco" else "another netw"):
+            run(config, out, force_resume=True)
+
+
+def test_a_run_that_is_over_keeps_its_record(shards, tmp_path):
+    out = tmp_path / "run"
+    assert run(config_of(shards), out, limit_steps=2)
+    before = (out / "config.yaml").read_bytes()
+    other = config_of(shards, optimiser={"weight_decay": 0.5})
+    assert run(other, out, force_resume=True, limit_steps=2)
+    assert (out / "config.yaml").read_bytes() == before
+
+
+def test_validation_sees_each_held_out_sample_once(shards, tmp_path, monkeypatch):
+    held_out = len(open_held_out(config_of(shards).data)[0])
+    assert held_out % 4, "or the last batch is not filled up"
+    seen, before = [], Outcome.of
+
+    def of(outcome, chosen):
+        seen.append(int(chosen.sum()))
+        return before(outcome, chosen)
+
+    monkeypatch.setattr(Outcome, "of", of)
+    report = {"validate_every": 6, "validate_batches": 99}
+    assert run(config_of(shards, report=report), tmp_path / "run")
+    assert sum(seen) == 2 * held_out, "with the right reference and with a wrong one"
+    assert min(seen) == held_out % 4
+
+
+def test_a_set_that_holds_nothing_out_leaves_the_others_theirs(shards, tmp_path, capsys):
+    without = make_shards(tmp_path / "without", "xyz", val_share=0.0)
+    config = config_of(shards)
+    sets = [{"url": str(place), "weight": 1} for place in (shards, without)]
+    both = config.data.model_validate({**config.data.model_dump(), "sets": sets})
+    held_out, why = open_held_out(both)
+    assert len(held_out) == len(open_held_out(config.data)[0])
+    assert held_out.weights is None, "each held-out sample counts alike"
+    assert len(why) == 1
+    assert f"{without}: no split val" in why[0]
+    run_session(config.model_copy(update={"data": both}), Asked(tmp_path / "run"), _loud)
+    assert f"not validated on: {without}: no split val" in capsys.readouterr().err
+    assert any("val_loss" in line for line in metrics(tmp_path / "run"))
+
+
+def _loud(_world):
+    return Progress(0)
 
 
 def test_an_epoch_of_the_schedule_is_one_of_the_data(shards, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -170,3 +171,64 @@ def test_a_file_that_does_not_tell_its_network_cannot_be_exported(tmp_path):
     torch.save({"model": peers.mae_full()}, tmp_path / "mae.pth")
     with pytest.raises(TrainError, match="does not say what network"):
         export(tmp_path / "mae.pth", "timm", tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("through", ["itself", "link", "second name", "other spelling"])
+def test_the_checkpoint_itself_is_never_written_over(tmp_path, capsys, through):
+    path = run_file(tmp_path, drawn(completion(image_size=(8, 8))))
+    before = path.read_bytes()
+    out = tmp_path / "croco.pth"
+    if through == "link":
+        out.symlink_to(path)
+    elif through == "second name":
+        out.hardlink_to(path)
+    else:
+        out = path if through == "itself" else tmp_path / "sub" / ".." / path.name
+        (tmp_path / "sub").mkdir()
+    assert main(["--checkpoint", str(path), "--to", "croco", "--out", str(out)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --out {out}: that is the --checkpoint")
+    assert path.read_bytes() == before
+    assert out.samefile(path)
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "ends"),
+    [
+        ("croco", "config.yaml", ".pth"),
+        ("croco", "step-00000009.pt", ".pth"),
+        ("timm", "metrics.jsonl", ".safetensors"),
+    ],
+)
+def test_what_is_no_export_is_not_replaced(tmp_path, capsys, to, name, ends):
+    path = run_file(tmp_path, drawn(completion(image_size=(8, 8))))
+    out = tmp_path / name
+    out.write_text("mine")
+    assert main(["--checkpoint", str(path), "--to", to, "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f"--out {out}: already there" in said
+    assert f"ends in {ends};" in said
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("to", "name"), [("croco", "x.pth"), ("timm", "x.safetensors")])
+def test_an_earlier_export_is_replaced_and_readable_as_any_new_file(tmp_path, to, name):
+    path = run_file(tmp_path, drawn(completion(image_size=(8, 8))))
+    out = tmp_path / name
+    out.write_text("earlier")
+    before = os.umask(0o026)
+    try:
+        done = export(path, to, out)
+    finally:
+        os.umask(before)
+    assert out.read_bytes() != b"earlier"
+    assert {file.stat().st_mode & 0o777 for file in done.files} == {0o640}
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--out"])
+def test_files_are_of_this_machine(tmp_path, capsys, option):
+    words = {"--checkpoint": str(tmp_path / "step.pt"), "--to": "croco", "--out": "x.pth"}
+    words[option] = "s3://bucket/x.pth"
+    assert main([word for pair in words.items() for word in pair]) == 2
+    said = capsys.readouterr().err
+    assert option in said
+    assert "s3://bucket/x.pth" in said

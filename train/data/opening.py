@@ -124,9 +124,8 @@ def open_held_out(
     found: list[PairSet] = []
     without: list[str] = []
     for part in config.sets:
-        alone = config.model_copy(update={"sets": (part.model_copy(update={"weight": None}),)})
         try:
-            found += open_sets(alone, "val", wanted).sets
+            found += open_sets(config.model_copy(update={"sets": (part,)}), "val", wanted).sets
         except NoSamplesError as error:
             without.append(str(error))
     return (DataSets(tuple(found), None) if found else None), tuple(without)

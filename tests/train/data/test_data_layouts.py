@@ -263,6 +263,13 @@ def test_wrong_options_are_said_in_a_sentence(tmp_path: Path, values, says) -> N
         open_sets(dataset(tars(tmp_path), "pairs", **values), "train")
 
 
+@pytest.mark.parametrize("layout", ["pairs", "mimic"])
+def test_conditions_of_all_sets_are_not_ignored_by_those_without_an_index(tmp_path, layout) -> None:
+    data = dataset(tmp_path, layout).model_copy(update={"where": "overlap < 0.7"})
+    with pytest.raises(TrainError, match=r"no index to choose from; leave out --where 'overlap"):
+        open_sets(data, "train")
+
+
 def test_what_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="no tars there"):
         open_sets(dataset(tmp_path / "no", "pairs"), "train")

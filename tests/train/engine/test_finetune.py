@@ -185,7 +185,8 @@ def test_with_more_steps_the_second_phase_goes_on_and_the_first_stays(shards, tm
 
 def test_a_run_that_goes_on_has_its_network_without_its_first_weights(shards, tmp_path, capsys):
     first = tmp_path / "first"
-    assert run(config_of(shards), first, limit_steps=2)  # cosine positions; the recipe's are RoPE
+    deeper = {**NET, "encoder": {**NET["encoder"], "depth": 2}}
+    assert run(config_of(shards, options=deeper), first, limit_steps=2)
     begun = ["--init", str(checkpoint.latest(first / "checkpoints")), "--limit-steps", "1"]
     assert tune(shards, tmp_path / "run", *begun) == 0
     assert tune(shards, tmp_path / "run", "--limit-steps", "2") == 0

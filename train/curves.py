@@ -19,7 +19,7 @@ import typer
 from train.cli import local_path, run_command
 from train.drawing import Line, chart
 from train.errors import TrainError
-from train.files import whole
+from train.files import whole, written_to
 
 DEFAULT_SERIES = ("loss", "val_loss", "val_loss_shuffled")
 
@@ -128,11 +128,8 @@ def curves(
     once = {one.resolve(): one for one in run}.values()
     lines = lines_of([read_metrics(one) for one in once], tuple(series or DEFAULT_SERIES))
     drawn = chart(lines, title)
-    try:
-        with whole(out) as file:
-            file.write_text(drawn)
-    except OSError as error:
-        raise TrainError(f"--out {out}: cannot be written ({error.strerror})") from error
+    with written_to(out), whole(out) as file:
+        file.write_text(drawn)
     sys.stdout.write(f"wrote {out}\n")
     if empty := [line.name for line in lines if _is_empty(line)]:
         sys.stdout.write(f"left out, as no value is finite: {', '.join(empty)}\n")

@@ -53,7 +53,7 @@ def given(config: TrainConfig) -> Iterator[Given]:
         _check_posed(found.data, config)
     if labelled:
         _check_labelled(found.data, config)
-    if config.report.validate_batches and config.report.validate_every:
+    if config.report.validate_batches:
         held_out, without = open_held_out(config.data, wanted)
         found = replace(found, held_out=held_out, without=without)
     if method.singles:

@@ -163,8 +163,6 @@ def _write_config(run: Run) -> None:
 def _held_out(run: Run, found: Given, said: Progress) -> HeldOut | None:
     """What is held out, to be looked at now and then; what has no part in it is said."""
     config, world = run.config, run.world
-    if not (config.report.validate_batches and config.report.validate_every):
-        return None
     for why in found.without:
         said.note(f"no validation: {why}" if found.held_out is None else f"not validated on: {why}")
     if found.held_out is None:
